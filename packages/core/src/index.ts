@@ -1,0 +1,62 @@
+export {
+  type BatchNormParameters,
+  foldBatchNorm,
+} from './batch-norm.js';
+export { type BfpFormat, type BfpTensor, quantizeBfp, roundToBfp } from './bfp.js';
+export { packBits, packedByteLength, unpackBits } from './bit-packing.js';
+export {
+  ACTIVATIONS,
+  type Activation,
+  CONTRACT_VERSION,
+  DS_DEPTHWISE_CONV2D,
+  DSCONV2D,
+  type DSConvAttributes,
+  type DSConvBackend,
+  type DSConvInputName,
+  type DSConvKernelName,
+  type DSConvSpec,
+  getDSConvBackend,
+  INPUT_NAMES,
+  kernelFor,
+  listDSConvBackends,
+  registerDSConvBackend,
+  type Support,
+  specOf,
+  type TierStatus,
+} from './contract.js';
+export { type DSConv2dOptions, type DSConvOptions, dsconv2d, dsDepthwiseConv2d } from './dsconv2d.js';
+export {
+  BackendUnavailableError,
+  DisposedError,
+  DSConvError,
+  type DSConvErrorCode,
+  InvalidArgumentError,
+  InvalidFilterError,
+  NotFiniteError,
+  SelfTestError,
+  UnsupportedError,
+} from './errors.js';
+export { DSConvFilter, type DSConvFilterParts, type FilterKind, type ShifterName } from './filter.js';
+export { fromFloat16Bits, roundToFloat16, toFloat16Bits } from './float16.js';
+export {
+  type ConvGeometry,
+  type ConvGeometryOptions,
+  type Padding,
+  resolveGeometry,
+} from './geometry.js';
+export {
+  type QuantizeMethod,
+  type QuantizeOptions,
+  quantizeDepthwiseFilter,
+  quantizeFilter,
+} from './quantize.js';
+export {
+  activate,
+  type ReferenceInputs,
+  type ReferenceOptions,
+  type ReferenceResult,
+  referenceDSConv2d,
+} from './reference.js';
+export { type ScaleFormat, type StoredScales, widenScales } from './scales.js';
+export { type BackendSelection, selectBackend } from './select-backend.js';
+export { runSelfTest } from './self-test.js';

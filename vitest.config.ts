@@ -1,0 +1,34 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests run from source: the condition makes every workspace package resolve to its `src`. */
+const conditions = ['@dsconv/source', 'module', 'node', 'import', 'default'];
+
+const project = (name: string, root: string) => ({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    name,
+    root,
+    include: ['test/**/*.test.ts'],
+    environment: 'node' as const,
+    pool: 'forks' as const,
+    // Node 20 has relaxed SIMD behind a flag; newer versions ignore an unknown one only on the command line of V8, so it is conditional.
+    execArgv: Number(process.versions.node.split('.')[0]) < 21 ? ['--experimental-wasm-relaxed-simd'] : [],
+    testTimeout: 60_000,
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('core', 'packages/core'),
+      project('conformance', 'packages/conformance'),
+      project('backend-cpu', 'packages/backend-cpu'),
+      project('models', 'packages/models'),
+      project('converter', 'packages/converter'),
+      project('cli', 'apps/cli'),
+      project('docs', 'docs'),
+      project('scripts', 'scripts'),
+    ],
+  },
+});
