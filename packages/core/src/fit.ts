@@ -83,7 +83,10 @@ export class BlockFitter {
     const { low, high, trial } = this;
     const inverse = 1 / step;
     // A step so small that its inverse overflows: the block is zero for all practical purposes.
-    if (!Number.isFinite(inverse)) return this.attemptZero(w, length);
+    if (!Number.isFinite(inverse)) {
+      this.attemptZero(w, length);
+      return;
+    }
     for (let i = 0; i < length; i++) {
       const q = roundHalfEven((w[i]! - offset) * inverse);
       trial[i] = q < low ? low : q > high ? high : q;

@@ -153,7 +153,7 @@ export function activate(value: number, activation: Activation, slope: number): 
     case 'relu':
       return value <= 0 ? 0 : value;
     case 'relu6':
-      return value <= 0 ? 0 : value >= 6 ? 6 : value;
+      return value <= 0 ? 0 : Math.min(value, 6);
     case 'silu':
       return value === -Infinity ? 0 : value / (1 + Math.exp(-value));
     case 'leakyrelu':
