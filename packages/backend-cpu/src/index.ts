@@ -1,1 +1,9 @@
-export {};
+/** Importing this package registers the TensorFlow.js backend `dsconv-cpu`. */
+import { BACKEND_NAME, registerCpuBackend } from './register.js';
+
+registerCpuBackend(BACKEND_NAME);
+
+export { DSConvCpuBackend } from './backend.js';
+export { OutOfMemoryError } from './errors.js';
+export { BACKEND_NAME } from './register.js';
+export { type CpuTier, setWasmSource, TIERS, type WasmSource, type WasmTier } from './tiers.js';

@@ -1,0 +1,50 @@
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { registerBench } from './commands/bench.js';
+import { registerClassify } from './commands/classify.js';
+import { registerDoctor } from './commands/doctor.js';
+import { registerEval } from './commands/eval.js';
+import { registerInspect } from './commands/inspect.js';
+import { registerQuantize } from './commands/quantize.js';
+import type { Context } from './context.js';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+/** The command line of `dsconv`. It throws instead of ending the process, and prints through the context's streams. */
+export function createProgram(context: Context): Command {
+  const program = new Command('dsconv')
+    .description('Smaller and faster convolutional networks for TensorFlow.js: quantize, run and measure them.')
+    .version(version)
+    .showSuggestionAfterError()
+    .helpCommand(false)
+    .configureOutput({
+      writeOut: (text) => context.io.stdout.write(text),
+      // Errors are printed by `main`, in one form.
+      writeErr: () => {},
+      outputError: () => {},
+      getOutHelpWidth: () => context.io.stdout.columns ?? 100,
+    })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 fine, 1 an error, 2 wrong usage, 130 interrupted.
+DSCONV_CPU_TIER forces a tier of the CPU backend; DSCONV_DEBUG=1 shows where an error came from.`,
+    );
+  for (const register of [
+    registerQuantize,
+    registerClassify,
+    registerEval,
+    registerInspect,
+    registerDoctor,
+    registerBench,
+  ]) {
+    register(program, context);
+  }
+  return program;
+}
+
+/** True for the exceptions by which commander ends after `--help` and `--version`. */
+export function isHelp(error: unknown): boolean {
+  return error instanceof CommanderError && error.exitCode === 0;
+}

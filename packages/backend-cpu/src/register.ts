@@ -1,0 +1,108 @@
+/** Registration with TensorFlow.js and with core. */
+import {
+  BackendUnavailableError,
+  CONTRACT_VERSION,
+  type DSConvBackend,
+  registerDSConvBackend,
+  runSelfTest,
+  type TierStatus,
+} from '@dsconv/core';
+import '@tensorflow/tfjs-backend-cpu';
+import {
+  copyRegisteredKernels,
+  findBackendFactory,
+  getKernel,
+  type KernelConfig,
+  registerBackend,
+  registerKernel,
+  unregisterKernel,
+} from '@tensorflow/tfjs-core';
+import { DSConvCpuBackend } from './backend.js';
+import { convKernels } from './kernels/conv2d.js';
+import { dsconvKernels } from './kernels/dsconv.js';
+import { elementwiseKernels } from './kernels/elementwise.js';
+import { matMulKernels } from './kernels/mat-mul.js';
+import { poolKernels } from './kernels/pool.js';
+import { type CpuTier, forcedTier, instantiateTier, TIERS, tierStatus } from './tiers.js';
+import { WasmHeap } from './wasm-heap.js';
+
+export const BACKEND_NAME = 'dsconv-cpu';
+
+/** Below the priority of every stock backend: importing this package changes no program; `setBackend` or `selectBackend` does. */
+const PRIORITY = 0;
+
+const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
+  ...dsconvKernels,
+  ...convKernels,
+  ...matMulKernels,
+  ...poolKernels,
+  ...elementwiseKernels,
+];
+
+/** Registers the backend under a name. Without `tier` the best one that works is chosen when the backend is created. */
+export function registerCpuBackend(name: string, pinned?: CpuTier): void {
+  if (findBackendFactory(name)) return;
+  let active: CpuTier | null = null;
+  registerBackend(
+    name,
+    async () => {
+      const backend = await createBestTier(name, pinned);
+      active = backend.tier;
+      return backend;
+    },
+    PRIORITY,
+  );
+  copyRegisteredKernels('cpu', name);
+  for (const kernel of KERNELS) {
+    if (getKernel(kernel.kernelName, name)) unregisterKernel(kernel.kernelName, name);
+    registerKernel({ ...kernel, backendName: name });
+  }
+  registerDSConvBackend(describe(name, pinned, () => active));
+}
+
+function describe(name: string, pinned: CpuTier | undefined, active: () => CpuTier | null): DSConvBackend {
+  const tiers = (): Promise<TierStatus[]> => Promise.all((pinned ? [pinned] : TIERS).map(tierStatus));
+  return {
+    name,
+    contractVersion: CONTRACT_VERSION,
+    // Every case the operator lets through is served by every tier.
+    supports: () => true,
+    probe: async () => {
+      try {
+        const wanted = pinned ?? forcedTier();
+        if (!wanted) return true;
+        const status = await tierStatus(wanted);
+        return status.available || { reason: `tier ${wanted}: ${status.reason}` };
+      } catch (error) {
+        return { reason: (error as Error).message };
+      }
+    },
+    tiers,
+    activeTier: active,
+    pinTier: (tier) => {
+      if (!TIERS.includes(tier as CpuTier)) {
+        throw new BackendUnavailableError(`tier is '${tier}'; expected one of ${TIERS.join(', ')}`);
+      }
+      const pinnedName = `${BACKEND_NAME}/${tier}`;
+      registerCpuBackend(pinnedName, tier as CpuTier);
+      return pinnedName;
+    },
+  };
+}
+
+/** The first tier that loads and passes the known-answer test; a pinned or forced tier has to be that one. */
+async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpuBackend> {
+  const wanted = pinned ?? forcedTier();
+  const reasons: string[] = [];
+  for (const tier of wanted ? [wanted] : TIERS) {
+    try {
+      const heap = tier === 'js' ? null : new WasmHeap(await instantiateTier(tier));
+      const backend = new DSConvCpuBackend(tier, heap);
+      await runSelfTest(name, backend, (kernel) => getKernel(kernel, name).kernelFunc);
+      return backend;
+    } catch (error) {
+      reasons.push(`${tier}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new BackendUnavailableError(`backend '${name}' cannot be created: ${reasons.join('; ')}`);
+}

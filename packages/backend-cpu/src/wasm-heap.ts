@@ -1,0 +1,83 @@
+/** Memory of one WebAssembly module: allocation with typed errors, and views that are never kept. */
+import { DSConvError } from '@dsconv/core';
+import { CALL_WORDS, type DSConvWasm, type Ptr, type Status } from './wasm-interface.js';
+import { OutOfMemoryError } from './errors.js';
+
+export class WasmHeap {
+  readonly exports: DSConvWasm;
+  /** The one call record; kernels only read it, and calls do not nest. */
+  private readonly record: Ptr;
+
+  constructor(exports: DSConvWasm) {
+    this.exports = exports;
+    this.record = this.alloc(4 * CALL_WORDS);
+  }
+
+  /** Bytes the module's memory occupies; it never shrinks. */
+  get byteLength(): number {
+    return this.exports.memory.buffer.byteLength;
+  }
+
+  /**
+   * Allocates `bytes` (at least one, so that empty tensors have an address too).
+   *
+   * @throws OutOfMemoryError when the memory cannot grow
+   */
+  alloc(bytes: number): Ptr {
+    const ptr = this.exports.alloc(Math.max(1, bytes)) >>> 0;
+    if (ptr === 0) {
+      throw new OutOfMemoryError(
+        `${bytes} bytes are wanted, but the WebAssembly memory of ${this.byteLength} bytes cannot grow by them`,
+      );
+    }
+    return ptr;
+  }
+
+  free(ptr: Ptr): void {
+    this.exports.free(ptr);
+  }
+
+  /** A view that is valid until the next allocation or kernel. */
+  float32(ptr: Ptr, length: number): Float32Array {
+    return new Float32Array(this.exports.memory.buffer, ptr, length);
+  }
+
+  /** Allocates and fills; `free` is the caller's. */
+  copyIn(values: ArrayLike<number> & ArrayBufferView): Ptr {
+    const ptr = this.alloc(values.byteLength);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    new Uint8Array(this.exports.memory.buffer, ptr, values.byteLength).set(bytes);
+    return ptr;
+  }
+
+  /** Runs `body` with temporary copies of arrays in the heap; a missing array is the null pointer. */
+  withCopies<T>(arrays: ((ArrayLike<number> & ArrayBufferView) | null)[], body: (...ptrs: Ptr[]) => T): T {
+    const ptrs: Ptr[] = [];
+    try {
+      for (const array of arrays) ptrs.push(array ? this.copyIn(array) : 0);
+      return body(...ptrs);
+    } finally {
+      for (const ptr of ptrs) if (ptr !== 0) this.free(ptr);
+    }
+  }
+
+  /** Fills the call record: words by index as in `CALL`; `alpha` goes into word `alphaWord` as a float32. */
+  call(words: Readonly<Record<number, number>>, alphaWord: number, alpha: number): Ptr {
+    const record = new Int32Array(this.exports.memory.buffer, this.record, CALL_WORDS);
+    record.fill(0);
+    for (const index in words) record[index] = words[index]!;
+    new Float32Array(record.buffer, record.byteOffset, CALL_WORDS)[alphaWord] = alpha;
+    return this.record;
+  }
+
+  /** Turns a kernel's status into an error. */
+  check(status: Status, kernel: string): void {
+    if (status === 1) {
+      throw new OutOfMemoryError(
+        `${kernel} needs more scratch memory than the WebAssembly memory of ${this.byteLength} bytes can grow by`,
+      );
+    }
+    if (status !== 0)
+      throw new DSConvError('KERNEL_REFUSED', `${kernel} refused its arguments (status ${status})`);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Block floating point (NUMERICS §3) of one block of one pixel, vectorised over its channels.
+ *
+ * Rounding: x / scale is x times a power of two, hence exact; adding 1.5 * 2^23 rounds it half to even into the low mantissa
+ * bits, and subtracting that constant's bit pattern as an integer leaves M. |x / scale| <= 2^(m-1), so only the clamp at
+ * ±(2^(m-1) - 1) remains.
+ */
+export const MAGIC: f32 = 12582912;
+const MAGIC_BITS: i32 = 0x4b400000;
+
+/** Where a block's tail of fewer than 16 values is copied and padded with zeros. */
+const tail = memory.data(64, 16);
+
+/** Largest bits & 0x7fffffff of n floats: orders |x|, infinities and NaNs on top. */
+export function maxBits(x: usize, n: i32): i32 {
+  const mask = i32x4.splat(0x7fffffff);
+  let m = i32x4.splat(0);
+  let i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const a = i32x4.max_s(v128.and(v128.load(x), mask), v128.and(v128.load(x, 16), mask));
+    const b = i32x4.max_s(v128.and(v128.load(x, 32), mask), v128.and(v128.load(x, 48), mask));
+    m = i32x4.max_s(m, i32x4.max_s(a, b));
+    x += 64;
+  }
+  for (; i + 4 <= n; i += 4) {
+    m = i32x4.max_s(m, v128.and(v128.load(x), mask));
+    x += 16;
+  }
+  m = i32x4.max_s(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+  m = i32x4.max_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+  let r = i32x4.extract_lane(m, 0);
+  for (; i < n; i++) {
+    r = max(r, load<i32>(x) & 0x7fffffff);
+    x += 4;
+  }
+  return r;
+}
+
+/** 2^(E - (m-2)); 0 where E < -100, NaN where the block has a NaN or an infinity. */
+// @ts-ignore: decorator
+@inline export function scaleOf(bits: i32, mantissa: i32): f32 {
+  const e = bits >> 23;
+  if (e < 27) return 0;
+  if (e == 255) return reinterpret<f32>(0x7fc00000);
+  return reinterpret<f32>((e - (mantissa - 2)) << 23);
+}
+
+/** 1 / scale for a scale that is neither 0 nor NaN; 2^-127 (m = 2, E = 127) is a denormal and still exact. */
+// @ts-ignore: decorator
+@inline export function inverseOf(bits: i32, mantissa: i32): f32 {
+  const e = 254 + (mantissa - 2) - (bits >> 23);
+  return reinterpret<f32>(e > 0 ? e << 23 : 0x00400000);
+}
+
+// @ts-ignore: decorator
+@inline function integers(x: v128, inverse: v128): v128 {
+  return i32x4.sub(f32x4.add(f32x4.mul(x, inverse), f32x4.splat(MAGIC)), i32x4.splat(MAGIC_BITS));
+}
+
+function padTail(x: usize, n: i32): void {
+  v128.store(tail, i32x4.splat(0));
+  v128.store(tail, i32x4.splat(0), 16);
+  v128.store(tail, i32x4.splat(0), 32);
+  v128.store(tail, i32x4.splat(0), 48);
+  for (let i = 0; i < n; i++) store<u32>(tail + (i << 2), load<u32>(x + (i << 2)));
+}
+
+// @ts-ignore: decorator
+@inline function narrow16(x: usize, inverse: v128, lo: v128, hi: v128): v128 {
+  const a = i8x16_pair(v128.load(x), v128.load(x, 16), inverse);
+  const b = i8x16_pair(v128.load(x, 32), v128.load(x, 48), inverse);
+  return i8x16.max_s(i8x16.min_s(i8x16.narrow_i16x8_s(a, b), hi), lo);
+}
+
+// @ts-ignore: decorator
+@inline function i8x16_pair(a: v128, b: v128, inverse: v128): v128 {
+  return i16x8.narrow_i32x4_s(integers(a, inverse), integers(b, inverse));
+}
+
+/**
+ * Block of n floats to signed bytes at dst, zero padded to a multiple of 4; up to 15 bytes beyond are overwritten with zeros.
+ * Per segment of `segment` depths (a multiple of 16) a start value goes to starts, starts + 16, …: two i16 in 32 bits,
+ * -(sum of M) << shift over the depths 4k, 4k+1 (low half) and 4k+2, 4k+3 (high half). Returns the scale; ΣM in lastSum.
+ */
+export let lastSum: i32 = 0;
+
+export function quantizeI8(x: usize, n: i32, dst: usize, mantissa: i32, segment: i32, shift: i32, starts: usize): f32 {
+  const bits = maxBits(x, n);
+  const scale = scaleOf(bits, mantissa);
+  const good = scale > 0;
+  const inverse = f32x4.splat(good ? inverseOf(bits, mantissa) : 0);
+  const limit = (1 << (mantissa - 1)) - 1;
+  const hi = i8x16.splat(<i8>limit);
+  const lo = i8x16.neg(hi);
+  let total = 0;
+  let i = 0;
+  while (i < n) {
+    const end = min(n, i + segment);
+    let sum = i16x8.splat(0);
+    if (good) {
+      for (; i + 16 <= end; i += 16) {
+        const v = narrow16(x, inverse, lo, hi);
+        v128.store(dst, v);
+        sum = i16x8.add(sum, i16x8.extadd_pairwise_i8x16_s(v));
+        x += 64;
+        dst += 16;
+      }
+      if (i < end) {
+        padTail(x, end - i);
+        const v = narrow16(tail, inverse, lo, hi);
+        v128.store(dst, v);
+        sum = i16x8.add(sum, i16x8.extadd_pairwise_i8x16_s(v));
+      }
+    } else {
+      for (; i < end; i += 16) {
+        v128.store(dst, i32x4.splat(0));
+        dst += 16;
+      }
+    }
+    i = end;
+    sum = i16x8.add(sum, v128.shuffle<i32>(sum, sum, 2, 3, 0, 1));
+    sum = i16x8.add(sum, v128.shuffle<i32>(sum, sum, 1, 0, 3, 2));
+    total += <i32>i16x8.extract_lane_s(sum, 0) + <i32>i16x8.extract_lane_s(sum, 1);
+    store<u32>(starts, i32x4.extract_lane(i16x8.neg(i16x8.shl(sum, shift)), 0));
+    starts += 16;
+  }
+  lastSum = total;
+  return scale;
+}
+
+/** Block of n floats to i16 at dst, zero padded to a multiple of 4 (up to 15 values beyond become zero). ΣM in lastSum. */
+export function quantizeI16(x: usize, n: i32, dst: usize, mantissa: i32): f32 {
+  const bits = maxBits(x, n);
+  const scale = scaleOf(bits, mantissa);
+  const good = scale > 0;
+  const inverse = f32x4.splat(good ? inverseOf(bits, mantissa) : 0);
+  const limit = (1 << (mantissa - 1)) - 1;
+  const hi = i16x8.splat(<i16>limit);
+  const lo = i16x8.neg(hi);
+  let sum = i32x4.splat(0);
+  let i = 0;
+  if (!good) {
+    for (; i < n; i += 8) {
+      v128.store(dst, i32x4.splat(0));
+      dst += 16;
+    }
+    lastSum = 0;
+    return scale;
+  }
+  const ones = i16x8.splat(1);
+  for (; i < n; i += 8) {
+    let from = x;
+    if (i + 8 > n) {
+      padTail(x, n - i);
+      from = tail;
+    }
+    const v = i16x8.max_s(i16x8.min_s(i8x16_pair(v128.load(from), v128.load(from, 16), inverse), hi), lo);
+    v128.store(dst, v);
+    sum = i32x4.add(sum, i32x4.dot_i16x8_s(v, ones));
+    x += 32;
+    dst += 16;
+  }
+  sum = i32x4.add(sum, v128.shuffle<i32>(sum, sum, 2, 3, 0, 1));
+  lastSum = i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1);
+  return scale;
+}
+
+/** x̂ of n floats; y may be x. A block with E < -100 becomes +0, one with a NaN or infinity NaN. */
+export function roundBlock(x: usize, y: usize, n: i32, mantissa: i32): void {
+  const bits = maxBits(x, n);
+  const scale = scaleOf(bits, mantissa);
+  let i = 0;
+  if (!(scale > 0)) {
+    for (; i < n; i++) f32.store(y + (i << 2), scale);
+    return;
+  }
+  const inverse = inverseOf(bits, mantissa);
+  const limit = <f32>((1 << (mantissa - 1)) - 1);
+  const inv4 = f32x4.splat(inverse), scale4 = f32x4.splat(scale), hi4 = f32x4.splat(limit), lo4 = f32x4.splat(-limit);
+  const magic4 = f32x4.splat(MAGIC);
+  for (; i + 4 <= n; i += 4) {
+    const r = f32x4.sub(f32x4.add(f32x4.mul(v128.load(x), inv4), magic4), magic4);
+    v128.store(y, f32x4.mul(f32x4.pmax(f32x4.pmin(r, hi4), lo4), scale4));
+    x += 16;
+    y += 16;
+  }
+  for (; i < n; i++) {
+    const r = max(min(f32.load(x) * inverse + MAGIC - MAGIC, limit), -limit);
+    f32.store(y, r * scale);
+    x += 4;
+    y += 4;
+  }
+}
+
+export function bfp_round(x: usize, y: usize, pixels: i32, channels: i32, groups: i32, block: i32, mantissa: i32): i32 {
+  if (mantissa < 2 || mantissa > 8 || block < 1 || groups < 1 || channels % groups) return 2;
+  const depth = channels / groups;
+  for (let r = 0, rows = pixels * groups; r < rows; r++) {
+    for (let c = 0; c < depth; c += block) {
+      const n = min(block, depth - c);
+      roundBlock(x, y, n, mantissa);
+      x += n << 2;
+      y += n << 2;
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,6 @@
+/** What both modules export (interface.ts). */
+export { alloc, free, heap_used } from './heap';
+export { bfp_round } from './bfp';
+export { bfp_image_bytes, bfp_image_kind, bfp_quantize } from './image';
+export { ds_pack, ds_pack_bytes } from './pack';
+export { conv2d, conv2d_pack, conv2d_pack_bytes, dsconv2d } from './conv';

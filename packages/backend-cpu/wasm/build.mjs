@@ -1,0 +1,26 @@
+/**
+ * Compiles assembly/ to build/dsconv-simd.wasm and build/dsconv-relaxed.wasm and prints their sizes. `--debug` adds names.
+ * AssemblyScript is found by normal resolution from this folder.
+ */
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const debug = process.argv.includes('--debug');
+const asc = await import(process.env.DSCONV_ASC ?? 'assemblyscript/asc');
+
+await mkdir(join(here, 'build'), { recursive: true });
+for (const [name, features] of [['simd', ['simd']], ['relaxed', ['simd', 'relaxed-simd']]]) {
+  const out = join(here, 'build', `dsconv-${name}.wasm`);
+  const { error, stderr } = await asc.main([
+    join(here, 'assembly', `index-${name}.ts`), '--outFile', out, '-O3', '--converge', '--noAssert', '--runtime', 'stub',
+    '--use', 'abort=', '--disableWarning', '112', '--initialMemory', '2', '--maximumMemory', '65536', ...features.flatMap((f) => ['--enable', f]),
+    ...(debug ? ['--debug'] : []),
+  ]);
+  if (error) {
+    console.error(stderr.toString() || error);
+    process.exit(1);
+  }
+  console.log(`${out.slice(here.length + 1)}: ${(await stat(out)).size} bytes`);
+}

@@ -1,0 +1,16 @@
+/** Backends that must not be missing: `DSCONV_REQUIRE=name,name` turns a skip into a failure, so that a green run means something. */
+
+declare const process: { env?: Record<string, string | undefined> } | undefined;
+
+/** True when the environment variable `DSCONV_REQUIRE` lists the backend (`name`, or `name/tier` for one tier). */
+export function isRequired(name: string): boolean {
+  const required = typeof process === 'undefined' ? undefined : process.env?.DSCONV_REQUIRE;
+  return (required ?? '').split(',').some((entry) => entry.trim() === name);
+}
+
+/** The sentence for a backend that is required and missing, or null where skipping is allowed. */
+export function missingRequired(name: string, reason: string): string | null {
+  return isRequired(name)
+    ? `backend '${name}' is required by DSCONV_REQUIRE but not available: ${reason}`
+    : null;
+}

@@ -1,0 +1,93 @@
+/** What an architecture is: a table of layers as data, and one forward function for float and quantized parameters alike. */
+import type { DSConvFilter, Padding } from '@dsconv/core';
+import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+
+/** `dense` is a 1×1 convolution of the pooled `[N, 1, 1, C]` tensor. */
+export type LayerKind = 'conv2d' | 'depthwise' | 'dense';
+
+/** `stem` is the first convolution, which reads the picture; it and depthwise layers keep 8 bits by default. */
+export type LayerRole = 'stem' | 'body' | 'shortcut' | 'classifier';
+
+/** Names of a batch normalization's tensors in the source framework. */
+export interface NormSource {
+  gamma: string;
+  beta: string;
+  mean: string;
+  variance: string;
+  epsilon: number;
+}
+
+/** Names of a layer's tensors in the source framework; null where the layer has none. */
+export interface LayerSource {
+  weight: string;
+  bias: string | null;
+  norm: NormSource | null;
+}
+
+/** Where the picture that a layer reads comes from; only its size matters here. */
+export interface LayerInput {
+  /** The layer whose output has the size of this layer's input, or null for the network's input. */
+  layer: string | null;
+  /** A pooling in between. 'global' leaves one pixel. */
+  pool?: 'global' | { size: number; strides: number; pad: number };
+}
+
+/** One convolution (or dense layer), batch normalization folded into it. */
+export interface LayerSpec {
+  readonly name: string;
+  readonly kind: LayerKind;
+  readonly role: LayerRole;
+  /** conv2d and dense: HWIO; depthwise: `[kh, kw, channels, multiplier]`. */
+  readonly shape: readonly [number, number, number, number];
+  readonly strides: number;
+  readonly pad: Padding;
+  readonly input: LayerInput;
+  readonly source: LayerSource;
+}
+
+/** Parameters of one layer as tensors of the current backend; a quantized filter is an attribute, not a tensor. */
+export interface LayerParameters {
+  filter: Tensor4D | DSConvFilter;
+  /** `[outChannels]`. */
+  bias: Tensor1D | null;
+}
+
+/** What {@link Architecture.forward} computes with. */
+export interface NetworkParameters {
+  layers: ReadonlyMap<string, LayerParameters>;
+  /** Mantissa bits of the activations that quantized filters read, or null for float activations. */
+  activationBits: number | null;
+}
+
+/** What identifies an architecture in a file: its name and the sizes that are free. */
+export interface ArchitectureConfig {
+  /** Such as 'resnet20', 'resnet50' or 'mobilenet_v1_0.75'. */
+  name: string;
+  /** Side of the square input picture in pixels. */
+  inputSize?: number;
+  /** Channels of the input picture. */
+  channels?: number;
+  classes?: number;
+}
+
+/** A network without its numbers. */
+export interface Architecture extends Required<ArchitectureConfig> {
+  /** Where the parameter names in `layers` come from: Keras (HWIO) or PyTorch (OIHW). */
+  readonly framework: 'keras' | 'pytorch';
+  readonly layers: readonly LayerSpec[];
+  /**
+   * @param x float32 `[N, height, width, channels]`, preprocessed
+   * @returns logits `[N, classes]`
+   */
+  forward(x: Tensor4D, parameters: NetworkParameters): Tensor2D;
+}
+
+/** Output channels of a layer. */
+export function outChannels(layer: Pick<LayerSpec, 'kind' | 'shape'>): number {
+  return layer.kind === 'depthwise' ? layer.shape[2] * layer.shape[3] : layer.shape[3];
+}
+
+/** Weights of a layer's filter. */
+export function weightCount(layer: Pick<LayerSpec, 'shape'>): number {
+  return layer.shape[0] * layer.shape[1] * layer.shape[2] * layer.shape[3];
+}

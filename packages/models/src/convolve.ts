@@ -1,0 +1,89 @@
+import { DSConvFilter, dsconv2d, dsDepthwiseConv2d, InvalidArgumentError, type Padding } from '@dsconv/core';
+import { add, fused, mean, relu, relu6, reshape, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
+import type { LayerParameters, LayerSpec, NetworkParameters } from './architecture.js';
+
+/** Activations the nets here use. */
+export type NetActivation = 'linear' | 'relu' | 'relu6';
+
+/** Arguments of {@link convolve} beside the input and the parameters. */
+export interface ConvolveOptions {
+  depthwise?: boolean;
+  strides: number;
+  pad: Padding;
+  activation: NetActivation;
+  /** Added before the activation; shape of the output. */
+  residual?: Tensor4D | undefined;
+  /** See {@link NetworkParameters}; float filters ignore it. */
+  activationBits: number | null;
+}
+
+/**
+ * One convolution with whatever filter the layer has: `tf.fused` for a float tensor, DSConv for a quantized filter. The residual goes into
+ * the quantized operator, which adds it before its activation; TensorFlow.js has no such argument, so there it is two more operators.
+ *
+ * @param x float32 NHWC
+ */
+export function convolve(x: Tensor4D, parameters: LayerParameters, options: ConvolveOptions): Tensor4D {
+  const { filter, bias } = parameters;
+  const { depthwise = false, strides, pad, activation, residual, activationBits } = options;
+  if (filter instanceof DSConvFilter) {
+    const operator = depthwise ? dsDepthwiseConv2d : dsconv2d;
+    return operator(x, filter, strides, pad, {
+      activation,
+      activationBits,
+      ...(bias ? { bias } : {}),
+      ...(residual ? { residual } : {}),
+    });
+  }
+  const y = (depthwise ? fused.depthwiseConv2d : fused.conv2d)({
+    x,
+    filter,
+    strides,
+    pad: tfjsPadding(pad),
+    activation: residual ? 'linear' : activation,
+    ...(bias ? { bias } : {}),
+  }) as Tensor4D;
+  if (!residual) return y;
+  const sum = add(y, residual) as Tensor4D;
+  return activation === 'relu' ? relu(sum) : activation === 'relu6' ? relu6(sum) : sum;
+}
+
+/** TensorFlow.js wants explicit padding for all four dimensions. */
+function tfjsPadding(pad: Padding): Parameters<typeof fused.conv2d>[0]['pad'] {
+  if (typeof pad === 'number' || pad === 'same' || pad === 'valid') return pad;
+  return [[0, 0], [...pad[0]], [...pad[1]], [0, 0]];
+}
+
+/** Convolves with a layer by its name. */
+export type Convolver = (
+  x: Tensor4D,
+  layer: string,
+  activation: NetActivation,
+  residual?: Tensor4D,
+) => Tensor4D;
+
+/** Binds {@link convolve} to a table of layers, so that a forward function names layers and nothing else. */
+export function convolver(layers: readonly LayerSpec[], parameters: NetworkParameters): Convolver {
+  const specs = new Map(layers.map((layer) => [layer.name, layer]));
+  return (x, name, activation, residual) => {
+    const spec = specs.get(name);
+    const layer = parameters.layers.get(name);
+    if (!spec || !layer) {
+      throw new InvalidArgumentError(`parameters have no layer '${name}'; expected one per layer`);
+    }
+    return convolve(x, layer, {
+      depthwise: spec.kind === 'depthwise',
+      strides: spec.strides,
+      pad: spec.pad,
+      activation,
+      residual,
+      activationBits: parameters.activationBits,
+    });
+  };
+}
+
+/** Mean over the picture, then the classifier as a 1×1 convolution: `[N, H, W, C]` to logits `[N, classes]`. */
+export function classify(x: Tensor4D, layer: string, convolveLayer: Convolver): Tensor2D {
+  const logits = convolveLayer(mean(x, [1, 2], true), layer, 'linear');
+  return reshape(logits, [logits.shape[0], logits.shape[3]]);
+}

@@ -1,0 +1,74 @@
+/**
+ * `npm test`: everything that must hold, in the order in which it fails fastest. Each step before the test suites counts as one test; the last
+ * line is the sum, 'N passed, N failed, N skipped'.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureChromium } from './ensure-chromium.mjs';
+import { run } from './steps.mjs';
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+
+/** @param {string} name @param {() => Promise<number>} body returns an exit code */
+async function step(name, body) {
+  console.log(`\n=== ${name}`);
+  const started = Date.now();
+  const code = await body();
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  console.log(`--- ${name}: ${code === 0 ? 'ok' : `FAILED with exit code ${code}`} (${seconds} s)`);
+  if (code === 0) total.passed++;
+  else total.failed++;
+  return code === 0;
+}
+
+/** Runs vitest projects and adds their counts. */
+async function suites(name, args, env) {
+  const folder = await mkdtemp(join(tmpdir(), 'dsconv-test-'));
+  const report = join(folder, 'report.json');
+  console.log(`\n=== ${name}`);
+  const code = await run(
+    'npx',
+    ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
+    env,
+  );
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+      await readFile(report, 'utf8'),
+    );
+    total.passed += numPassedTests;
+    total.skipped += numPendingTests + numTodoTests;
+    // A file that does not even load has no failed test, but must not pass for that.
+    const broken = testResults.filter(
+      (file) => file.status === 'failed' && file.assertionResults.length === 0,
+    );
+    total.failed += numFailedTests + broken.length;
+    if (code !== 0 && numFailedTests + broken.length === 0) total.failed++;
+  } catch (error) {
+    console.error(`${name}: no report was written (${error.message})`);
+    total.failed++;
+  }
+  await rm(folder, { recursive: true, force: true });
+}
+
+const built = await step('build', () => run('npx', ['turbo', 'run', 'build', '--output-logs=errors-only']));
+if (built) {
+  await step('types of the tests', () => run('npx', ['tsc', '-p', 'tsconfig.test.json']));
+  await step('lint', () => run('npx', ['biome', 'ci', '--colors=off', '.']));
+  await step('packages', () => run('node', ['scripts/check-packages.mjs']));
+  await suites('tests in Node', []);
+  const chromium = await ensureChromium();
+  if (chromium.path) {
+    await suites('tests in Chromium', ['--config', 'vitest.browser.config.ts'], {
+      DSCONV_CHROMIUM: chromium.path,
+    });
+  } else if (process.env.CI) {
+    console.error(`tests in Chromium: ${chromium.reason}`);
+    total.failed++;
+  } else {
+    console.log(`\nskipped: tests in Chromium: ${chromium.reason}`);
+    total.skipped++;
+  }
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 ? 0 : 1;
