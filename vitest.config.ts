@@ -10,6 +10,7 @@ const project = (name: string, root: string) => ({
     name,
     root,
     include: ['test/**/*.test.ts'],
+    exclude: ['test/browser/**', '**/node_modules/**'],
     environment: 'node' as const,
     pool: 'forks' as const,
     // Node 20 has relaxed SIMD behind a flag; newer versions ignore an unknown one only on the command line of V8, so it is conditional.
@@ -28,7 +29,6 @@ export default defineConfig({
       project('converter', 'packages/converter'),
       project('cli', 'apps/cli'),
       project('docs', 'docs'),
-      project('scripts', 'scripts'),
     ],
   },
 });

@@ -1,8 +1,8 @@
 /** Choosing the backend, and making TensorFlow.js quiet. Importing this module makes the backends known. */
 import '@dsconv/backend-cpu';
 import {
-  BackendUnavailableError,
   type BackendSelection,
+  BackendUnavailableError,
   getDSConvBackend,
   listDSConvBackends,
   selectBackend,
@@ -26,9 +26,12 @@ export const BACKENDS: readonly string[] = listDSConvBackends();
  */
 export async function useBackend(options: CommonOptions, io: Io): Promise<BackendSelection> {
   quietTensorFlow();
-  const selection = await selectBackend(options.backend === undefined ? BACKENDS : [resolve(options.backend)]);
+  const selection = await selectBackend(
+    options.backend === undefined ? BACKENDS : [resolve(options.backend)],
+  );
   if (options.verbose) {
-    for (const { name, reason } of selection.declined) io.stderr.write(`backend ${name} not taken: ${reason}\n`);
+    for (const { name, reason } of selection.declined)
+      io.stderr.write(`backend ${name} not taken: ${reason}\n`);
     io.stderr.write(`backend ${selection.name}${selection.tier ? `, tier ${selection.tier}` : ''}\n`);
   }
   return selection;
@@ -39,7 +42,9 @@ function resolve(wanted: string): string {
   const [name, ...rest] = wanted.split('/');
   const tier = rest.join('/');
   if (!BACKENDS.includes(name!)) {
-    throw new BackendUnavailableError(`backend '${wanted}' is not known; expected one of ${BACKENDS.join(', ')}`);
+    throw new BackendUnavailableError(
+      `backend '${wanted}' is not known; expected one of ${BACKENDS.join(', ')}`,
+    );
   }
   if (tier === '') return name!;
   const backend = getDSConvBackend(name!)!;

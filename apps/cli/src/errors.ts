@@ -36,13 +36,6 @@ export class DataSetError extends DSConvError {
   }
 }
 
-/** `--model` names neither a file nor a network of the zoo. */
-export class UnknownModelError extends DSConvError {
-  constructor(message: string) {
-    super('UNKNOWN_MODEL', message);
-  }
-}
-
 /** An optional package that a command needs is not installed. */
 export class MissingPackageError extends DSConvError {
   constructor(message: string) {
@@ -91,7 +84,7 @@ export function toDSConvError(error: unknown, file?: string): DSConvError {
     return new UsageError(oneLine(error.message.replace(/^error: /, '')));
   }
   if (isSystemError(error)) {
-    const path = file ?? error.path ?? error.dest;
+    const path = file ?? error.path;
     const reason = SYSTEM_ERRORS[error.code ?? ''] ?? `failed with ${oneLine(error.message)}`;
     return new FileError(path === undefined ? `a file ${reason}` : `'${path}' ${reason}`, { cause: error });
   }

@@ -1,7 +1,11 @@
 /** Text for people: tables, bytes, percentages. JSON never goes through here. */
 
 /** A cell is printed as it is; numbers are formatted by the caller. Columns of `right` are aligned to the right. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[]): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly number[],
+): string {
   const widths = head.map((name, column) =>
     Math.max(name.length, ...rows.map((row) => (row[column] ?? '').length)),
   );

@@ -73,7 +73,8 @@ async function walk(folder: string, segments: readonly string[], found: Set<stri
     await walk(folder, rest.length > 0 ? rest : ['*'], found);
     for (const entry of entries) {
       // Links to folders are not followed below `**`, so that a link to a parent cannot make the walk endless.
-      if (entry.isDirectory() && !entry.name.startsWith('.')) await walk(join(folder, entry.name), segments, found);
+      if (entry.isDirectory() && !entry.name.startsWith('.'))
+        await walk(join(folder, entry.name), segments, found);
     }
     return;
   }

@@ -4,8 +4,8 @@ import { extname, join } from 'node:path';
 import type { RawImage } from '@dsconv/models';
 import sharp from 'sharp';
 import { FileError, oneLine, PictureError, toDSConvError } from './errors.js';
-import { glob, isGlob } from './glob.js';
 import { listFolder } from './folders.js';
+import { glob, isGlob } from './glob.js';
 
 /** Decompression bombs are refused: no picture may have more pixels than this. */
 const MAX_PIXELS = 2 ** 28;
@@ -42,7 +42,9 @@ export async function decodePicture(encoded: Uint8Array, name: string): Promise<
   try {
     const { format } = await sharp(encoded, options).metadata();
     if (!FORMATS.has(format)) {
-      throw new PictureError(`picture '${name}' is of format ${format}; expected JPEG, PNG, WebP or the like`);
+      throw new PictureError(
+        `picture '${name}' is of format ${format}; expected JPEG, PNG, WebP or the like`,
+      );
     }
     const { data, info } = await sharp(encoded, options)
       .autoOrient()
@@ -53,7 +55,12 @@ export async function decodePicture(encoded: Uint8Array, name: string): Promise<
     if (info.channels !== 3) {
       throw new PictureError(`picture '${name}' decodes to ${info.channels} channels; expected 3`);
     }
-    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width: info.width, height: info.height, channels: 3 };
+    return {
+      data: new Uint8Array(data.buffer, data.byteOffset, data.length),
+      width: info.width,
+      height: info.height,
+      channels: 3,
+    };
   } catch (error) {
     if (error instanceof PictureError) throw error;
     throw new PictureError(`picture '${name}' cannot be decoded: ${reason(error)}`, { cause: error });

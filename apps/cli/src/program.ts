@@ -13,7 +13,9 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 /** The command line of `dsconv`. It throws instead of ending the process, and prints through the context's streams. */
 export function createProgram(context: Context): Command {
   const program = new Command('dsconv')
-    .description('Smaller and faster convolutional networks for TensorFlow.js: quantize, run and measure them.')
+    .description(
+      'Smaller and faster convolutional networks for TensorFlow.js: quantize, run and measure them.',
+    )
     .version(version)
     .showSuggestionAfterError()
     .helpCommand(false)

@@ -50,7 +50,7 @@ function createLines(io: Io, label: string, total: number): Progress {
       const now = performance.now();
       if (now - printedAt < LINE_INTERVAL) return;
       printedAt = now;
-      io.stderr.write(`${label} ${done}/${total} ${detail}`.trimEnd() + '\n');
+      io.stderr.write(`${label} ${done}/${total}${detail && ` ${detail}`}\n`);
     },
     finish() {},
   };

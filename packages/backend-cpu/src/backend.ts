@@ -2,11 +2,11 @@ import { DisposedError } from '@dsconv/core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import type { BackendValues, DataId, DataStorage, DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { util } from '@tensorflow/tfjs-core';
-import type { Ptr } from './wasm-interface.js';
 import { FilterCache } from './filter-cache.js';
 import { TensorEntry } from './tensor-entry.js';
 import type { CpuTier } from './tiers.js';
 import type { WasmHeap } from './wasm-heap.js';
+import type { Ptr } from './wasm-interface.js';
 
 /** A float32 result that a WebAssembly kernel fills in. */
 export interface HeapTensor {

@@ -1,8 +1,8 @@
 /** One packing per filter, made at first use and kept as long as the filter lives. */
 import type { DSConvFilter } from '@dsconv/core';
+import type { WasmHeap } from './wasm-heap.js';
 import type { Ptr } from './wasm-interface.js';
 import { SCALE } from './wasm-interface.js';
-import type { WasmHeap } from './wasm-heap.js';
 
 export class FilterCache {
   private readonly pointers = new WeakMap<DSConvFilter, Map<number, Ptr>>();

@@ -5,6 +5,7 @@ import {
   type DSConvBackend,
   registerDSConvBackend,
   runSelfTest,
+  type Support,
   type TierStatus,
 } from '@dsconv/core';
 import '@tensorflow/tfjs-backend-cpu';
@@ -42,43 +43,26 @@ const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
 /** Registers the backend under a name. Without `tier` the best one that works is chosen when the backend is created. */
 export function registerCpuBackend(name: string, pinned?: CpuTier): void {
   if (findBackendFactory(name)) return;
-  let active: CpuTier | null = null;
-  registerBackend(
-    name,
-    async () => {
-      const backend = await createBestTier(name, pinned);
-      active = backend.tier;
-      return backend;
-    },
-    PRIORITY,
-  );
+  const creation = new Creation(name, pinned);
+  registerBackend(name, () => creation.take(), PRIORITY);
   copyRegisteredKernels('cpu', name);
   for (const kernel of KERNELS) {
     if (getKernel(kernel.kernelName, name)) unregisterKernel(kernel.kernelName, name);
     registerKernel({ ...kernel, backendName: name });
   }
-  registerDSConvBackend(describe(name, pinned, () => active));
+  registerDSConvBackend(describe(name, pinned, creation));
 }
 
-function describe(name: string, pinned: CpuTier | undefined, active: () => CpuTier | null): DSConvBackend {
+function describe(name: string, pinned: CpuTier | undefined, creation: Creation): DSConvBackend {
   const tiers = (): Promise<TierStatus[]> => Promise.all((pinned ? [pinned] : TIERS).map(tierStatus));
   return {
     name,
     contractVersion: CONTRACT_VERSION,
     // Every case the operator lets through is served by every tier.
     supports: () => true,
-    probe: async () => {
-      try {
-        const wanted = pinned ?? forcedTier();
-        if (!wanted) return true;
-        const status = await tierStatus(wanted);
-        return status.available || { reason: `tier ${wanted}: ${status.reason}` };
-      } catch (error) {
-        return { reason: (error as Error).message };
-      }
-    },
+    probe: () => creation.probe(),
     tiers,
-    activeTier: active,
+    activeTier: () => creation.active,
     pinTier: (tier) => {
       if (!TIERS.includes(tier as CpuTier)) {
         throw new BackendUnavailableError(`tier is '${tier}'; expected one of ${TIERS.join(', ')}`);
@@ -88,6 +72,37 @@ function describe(name: string, pinned: CpuTier | undefined, active: () => CpuTi
       return pinnedName;
     },
   };
+}
+
+/**
+ * Creates the backend. TensorFlow.js prints a failing factory's error and forgets it, so the attempt is made while probing, silently, and a
+ * backend that works is kept for the factory to hand over.
+ */
+class Creation {
+  active: CpuTier | null = null;
+  private prepared: DSConvCpuBackend | null = null;
+
+  constructor(
+    private readonly name: string,
+    private readonly pinned: CpuTier | undefined,
+  ) {}
+
+  async probe(): Promise<Support> {
+    if (this.prepared || this.active) return true;
+    try {
+      this.prepared = await createBestTier(this.name, this.pinned);
+      return true;
+    } catch (error) {
+      return { reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  async take(): Promise<DSConvCpuBackend> {
+    const backend = this.prepared ?? (await createBestTier(this.name, this.pinned));
+    this.prepared = null;
+    this.active = backend.tier;
+    return backend;
+  }
 }
 
 /** The first tier that loads and passes the known-answer test; a pinned or forced tier has to be that one. */

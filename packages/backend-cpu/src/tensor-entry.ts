@@ -1,6 +1,6 @@
 import type { BackendValues, DataType, TensorInfo } from '@tensorflow/tfjs-core';
-import type { Ptr } from './wasm-interface.js';
 import type { WasmHeap } from './wasm-heap.js';
+import type { Ptr } from './wasm-interface.js';
 
 /**
  * Data of one tensor: a JavaScript array, or (float32 only) a piece of the WebAssembly heap. TensorFlow.js's CPU kernels read `values`; for

@@ -1,7 +1,10 @@
 /** Memory of one WebAssembly module: allocation with typed errors, and views that are never kept. */
 import { DSConvError } from '@dsconv/core';
-import { CALL_WORDS, type DSConvWasm, type Ptr, type Status } from './wasm-interface.js';
 import { OutOfMemoryError } from './errors.js';
+import { CALL_WORDS, type DSConvWasm, type Ptr, type Status } from './wasm-interface.js';
+
+/** Addresses of WebAssembly have 32 bits. */
+const ADDRESS_SPACE = 2 ** 32;
 
 export class WasmHeap {
   readonly exports: DSConvWasm;
@@ -24,7 +27,8 @@ export class WasmHeap {
    * @throws OutOfMemoryError when the memory cannot grow
    */
   alloc(bytes: number): Ptr {
-    const ptr = this.exports.alloc(Math.max(1, bytes)) >>> 0;
+    // A size beyond the address space would wrap around in the call.
+    const ptr = bytes < ADDRESS_SPACE ? this.exports.alloc(Math.max(1, bytes)) >>> 0 : 0;
     if (ptr === 0) {
       throw new OutOfMemoryError(
         `${bytes} bytes are wanted, but the WebAssembly memory of ${this.byteLength} bytes cannot grow by them`,

@@ -11,11 +11,29 @@ const debug = process.argv.includes('--debug');
 const asc = await import(process.env.DSCONV_ASC ?? 'assemblyscript/asc');
 
 await mkdir(join(here, 'build'), { recursive: true });
-for (const [name, features] of [['simd', ['simd']], ['relaxed', ['simd', 'relaxed-simd']]]) {
+for (const [name, features] of [
+  ['simd', ['simd']],
+  ['relaxed', ['simd', 'relaxed-simd']],
+]) {
   const out = join(here, 'build', `dsconv-${name}.wasm`);
   const { error, stderr } = await asc.main([
-    join(here, 'assembly', `index-${name}.ts`), '--outFile', out, '-O3', '--converge', '--noAssert', '--runtime', 'stub',
-    '--use', 'abort=', '--disableWarning', '112', '--initialMemory', '2', '--maximumMemory', '65536', ...features.flatMap((f) => ['--enable', f]),
+    join(here, 'assembly', `index-${name}.ts`),
+    '--outFile',
+    out,
+    '-O3',
+    '--converge',
+    '--noAssert',
+    '--runtime',
+    'stub',
+    '--use',
+    'abort=',
+    '--disableWarning',
+    '112',
+    '--initialMemory',
+    '2',
+    '--maximumMemory',
+    '65536',
+    ...features.flatMap((f) => ['--enable', f]),
     ...(debug ? ['--debug'] : []),
   ]);
   if (error) {

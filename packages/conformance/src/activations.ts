@@ -1,6 +1,6 @@
 /** The activations of a case, block by block as NUMERICS §3 cuts them. */
 import { DS_DEPTHWISE_CONV2D } from '@dsconv/core';
-import type { OperatorCase } from './case.js';
+import type { DataKind, OperatorCase } from './case.js';
 import type { Random } from './random.js';
 
 /** Where one block lies in the NHWC array, and what its numbers may be. */
@@ -22,7 +22,7 @@ export function activations(c: OperatorCase, random: Random): Float32Array {
     for (let group = 0; group < channels; group += depth) {
       for (let start = 0; start < depth; start += c.blockSize) {
         const length = Math.min(c.blockSize, depth - start);
-        fill(x, { start: pixel * channels + group + start, length, pixel, limit }, c, random);
+        FILL[c.data](x, { start: pixel * channels + group + start, length, pixel, limit }, random);
       }
     }
   }
@@ -34,24 +34,19 @@ export function activations(c: OperatorCase, random: Random): Float32Array {
   return x;
 }
 
-function fill(x: Float32Array, block: Block, c: OperatorCase, random: Random): void {
-  switch (c.data) {
-    case 'rounding':
-      return rounding(x, block, random);
-    case 'extremes':
-      return extremes(x, block, random);
-    case 'sparse':
-      return sparse(x, block, random);
-    case 'tiny':
-      return tiny(x, block, random);
-    case 'random':
-      return bell(x, block, 2 ** random.integer(-3, 3), random);
-    case 'wide':
-      return wide(x, block, random);
-    default:
-      return wholeNumbers(x, block, random);
-  }
-}
+type Fill = (x: Float32Array, block: Block, random: Random) => void;
+
+const FILL: Record<DataKind, Fill> = {
+  integers: wholeNumbers,
+  nan: wholeNumbers,
+  infinity: wholeNumbers,
+  rounding,
+  extremes,
+  sparse,
+  tiny,
+  random: (x, block, random) => bell(x, block, 2 ** random.integer(-3, 3), random),
+  wide,
+};
 
 /** Whole numbers up to `limit` times a power of two; one of them lies in the highest binade, so that M equals the number. */
 function wholeNumbers(x: Float32Array, { start, length, limit }: Block, random: Random): void {

@@ -1,11 +1,12 @@
 /** What a backend must do beside computing: one function per behaviour, which returns null or one sentence on what went wrong. */
-import { type DSConvFilter, DSConvError, runSelfTest, type ShifterName } from '@dsconv/core';
+import { DSConvError, type DSConvFilter, runSelfTest, type ShifterName } from '@dsconv/core';
 import {
   backend,
   dispose,
   getKernel,
   grads,
   memory,
+  reshape,
   type Tensor,
   type Tensor3D,
   type Tensor4D,
@@ -82,7 +83,9 @@ async function inputsUntouched(c: OperatorCase): Promise<Problem> {
     if (!inputs[name]) continue;
     const found = await inputs[name].data();
     const wanted = pristine[name]!;
-    const at = wanted.findIndex((value, n) => !Object.is(value, found[n]) || !Object.is(value, data[name]![n]));
+    const at = wanted.findIndex(
+      (value, n) => !Object.is(value, found[n]) || !Object.is(value, data[name]![n]),
+    );
     if (at >= 0) {
       problem ??= `the operator wrote to its input ${name}: element ${at} is ${found[at]} and was ${wanted[at]}`;
     }
@@ -151,7 +154,12 @@ async function inputSizes(c: OperatorCase): Promise<Problem> {
   let problem: Problem = null;
   const [batch, height, width, channels] = c.inputShape;
   for (const extra of [0, 3, 1, 0]) {
-    const inputShape: OperatorCase['inputShape'] = [batch + (extra % 2), height + extra, width + 2 * extra, channels];
+    const inputShape: OperatorCase['inputShape'] = [
+      batch + (extra % 2),
+      height + extra,
+      width + 2 * extra,
+      channels,
+    ];
     const call = { ...c, inputShape };
     const data = makeData(call);
     data.filter.dispose();
@@ -193,7 +201,9 @@ async function memoryFlat(c: OperatorCase): Promise<Problem> {
   const before = JSON.stringify(state());
   for (let n = 0; n < 20; n++) await round(n);
   const after = JSON.stringify(state());
-  return before === after ? null : `20 filters made, used and disposed took tf.memory() from ${before} to ${after}`;
+  return before === after
+    ? null
+    : `20 filters made, used and disposed took tf.memory() from ${before} to ${after}`;
 }
 
 async function insideTidy(c: OperatorCase): Promise<Problem> {
@@ -214,12 +224,15 @@ async function rank3(c: OperatorCase): Promise<Problem> {
   const inputs = upload(c, data);
   const y = tidy(() => {
     const [, height, width, channels] = c.inputShape;
-    const x = inputs.x.reshape([height, width, channels]) as Tensor3D;
+    const x = reshape(inputs.x, [height, width, channels]) as Tensor3D;
     const call = callOperator(c, data.filter, { ...inputs, x: x as unknown as Tensor4D });
     return call as Tensor;
   });
   const output = (await y.data()) as Float32Array;
-  const problem = y.rank === 3 ? judge(c, data, output, 'an input without batch') : `the output has rank ${y.rank}; expected 3`;
+  const problem =
+    y.rank === 3
+      ? judge(c, data, output, 'an input without batch')
+      : `the output has rank ${y.rank}; expected 3`;
   dispose([y, ...tensorsOf(inputs)]);
   data.filter.dispose();
   return problem;

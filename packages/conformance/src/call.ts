@@ -33,4 +33,3 @@ export function callOperator(c: OperatorCase, filter: DSConvFilter, inputs: Case
     ? dsDepthwiseConv2d(x, filter, c.strides, c.pad, options)
     : dsconv2d(x, filter, c.strides, c.pad, { ...options, groups: c.groups });
 }
-

@@ -80,13 +80,15 @@ async function judge(testCase: ConformanceCase, subject: Subject): Promise<Verdi
   }
   if (!(await setBackend(backendName))) return fail(`tf.setBackend('${backendName}') returned false`);
   await guard?.arm?.();
-  const verdict =
-    testCase.tier === 'behaviour' ? await observe(testCase, subject) : await compare(testCase);
+  const verdict = testCase.tier === 'behaviour' ? await observe(testCase, subject) : await compare(testCase);
   const damage = await guard?.check();
   return verdict.status === 'passed' && damage ? fail(damage) : verdict;
 }
 
-async function observe(testCase: ConformanceCase & { tier: 'behaviour' }, subject: Subject): Promise<Verdict> {
+async function observe(
+  testCase: ConformanceCase & { tier: 'behaviour' },
+  subject: Subject,
+): Promise<Verdict> {
   const problem = await runBehaviour(testCase, subject.backendName);
   return problem === null ? { status: 'passed' } : fail(problem);
 }

@@ -1,1 +1,13 @@
-export {};
+export { FileAccessError } from './errors.js';
+export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
+export {
+  type LayerOptions,
+  type LayerReport,
+  type QuantizationReport,
+  type QuantizeNetworkOptions,
+  type QuantizeProgress,
+  quantizeNetwork,
+} from './quantize-network.js';
+export { type ReadFloatOptions, readFloatNetwork, readNetworkFile } from './read-float-network.js';
+export { signalToNoise } from './signal-to-noise.js';
+export { writeNetworkFile } from './write-network-file.js';

@@ -1,5 +1,5 @@
 /** What an architecture is: a table of layers as data, and one forward function for float and quantized parameters alike. */
-import type { DSConvFilter, Padding } from '@dsconv/core';
+import type { DSConvFilter } from '@dsconv/core';
 import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 
 /** `dense` is a 1×1 convolution of the pooled `[N, 1, 1, C]` tensor. */
@@ -40,7 +40,7 @@ export interface LayerSpec {
   /** conv2d and dense: HWIO; depthwise: `[kh, kw, channels, multiplier]`. */
   readonly shape: readonly [number, number, number, number];
   readonly strides: number;
-  readonly pad: Padding;
+  readonly pad: 'same' | 'valid' | number;
   readonly input: LayerInput;
   readonly source: LayerSource;
 }

@@ -57,7 +57,6 @@ type Size = { height: number; width: number };
 function pooled({ height, width }: Size, { pool }: LayerInput): Size {
   if (pool === undefined) return { height, width };
   if (pool === 'global') return { height: 1, width: 1 };
-  const side = (input: number): number =>
-    Math.floor((input + 2 * pool.pad - pool.size) / pool.strides) + 1;
+  const side = (input: number): number => Math.floor((input + 2 * pool.pad - pool.size) / pool.strides) + 1;
   return { height: side(height), width: side(width) };
 }

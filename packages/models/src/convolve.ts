@@ -1,4 +1,4 @@
-import { DSConvFilter, dsconv2d, dsDepthwiseConv2d, InvalidArgumentError, type Padding } from '@dsconv/core';
+import { DSConvFilter, dsconv2d, dsDepthwiseConv2d, InvalidArgumentError } from '@dsconv/core';
 import { add, fused, mean, relu, relu6, reshape, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
 import type { LayerParameters, LayerSpec, NetworkParameters } from './architecture.js';
 
@@ -9,7 +9,7 @@ export type NetActivation = 'linear' | 'relu' | 'relu6';
 export interface ConvolveOptions {
   depthwise?: boolean;
   strides: number;
-  pad: Padding;
+  pad: LayerSpec['pad'];
   activation: NetActivation;
   /** Added before the activation; shape of the output. */
   residual?: Tensor4D | undefined;
@@ -39,19 +39,13 @@ export function convolve(x: Tensor4D, parameters: LayerParameters, options: Conv
     x,
     filter,
     strides,
-    pad: tfjsPadding(pad),
+    pad,
     activation: residual ? 'linear' : activation,
     ...(bias ? { bias } : {}),
   }) as Tensor4D;
   if (!residual) return y;
   const sum = add(y, residual) as Tensor4D;
   return activation === 'relu' ? relu(sum) : activation === 'relu6' ? relu6(sum) : sum;
-}
-
-/** TensorFlow.js wants explicit padding for all four dimensions. */
-function tfjsPadding(pad: Padding): Parameters<typeof fused.conv2d>[0]['pad'] {
-  if (typeof pad === 'number' || pad === 'same' || pad === 'valid') return pad;
-  return [[0, 0], [...pad[0]], [...pad[1]], [0, 0]];
 }
 
 /** Convolves with a layer by its name. */

@@ -1,1 +1,28 @@
-export {};
+export type {
+  Architecture,
+  ArchitectureConfig,
+  LayerInput,
+  LayerKind,
+  LayerParameters,
+  LayerRole,
+  LayerSource,
+  LayerSpec,
+  NetworkParameters,
+  NormSource,
+} from './architecture.js';
+export { outChannels, weightCount } from './architecture.js';
+export { type ConvolutionShape, convolutionShapes } from './convolution-shapes.js';
+export { type ConvolveOptions, convolve, type NetActivation } from './convolve.js';
+export { FileFormatError, ModelNotShippedError, UnknownModelError } from './errors.js';
+export { isNetworkFile, networkOf, readNetwork } from './format/network-reader.js';
+export { networkFileLength, writeNetwork } from './format/network-writer.js';
+export type { Dtype, SafeTensor, SafeTensors, TensorData } from './format/safetensors.js';
+export { readSafetensors } from './format/safetensors-reader.js';
+export { writeSafetensors } from './format/safetensors-writer.js';
+export { examplePictures, loadModel } from './load-model.js';
+export { ARCHITECTURE_NAMES, createArchitecture } from './nets/create-architecture.js';
+export { type LayerWeights, Network, type NetworkMetadata, type NetworkOptions } from './network.js';
+export { checkPreprocessing, type Preprocessing, preprocess, type RawImage } from './preprocessing.js';
+export { randomParameters } from './random-parameters.js';
+export { findModel, getModel, listModels, type ModelEntry, type ModelWeights } from './registry.js';
+export { nearest } from './suggest.js';

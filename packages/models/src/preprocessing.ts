@@ -124,7 +124,9 @@ export function checkPreprocessing(spec: Preprocessing): void {
   const { size, channels, resize, interpolation, antialias, range, mean, std } = spec;
   const demand = (holds: boolean, field: string, value: unknown, expected: string): void => {
     if (holds) return;
-    throw new InvalidArgumentError(`preprocessing.${field} is ${JSON.stringify(value)}; expected ${expected}`);
+    throw new InvalidArgumentError(
+      `preprocessing.${field} is ${JSON.stringify(value)}; expected ${expected}`,
+    );
   };
   const numbers = (list: readonly number[], length: number): boolean =>
     Array.isArray(list) && list.length === length && list.every(Number.isFinite);
@@ -137,7 +139,12 @@ export function checkPreprocessing(spec: Preprocessing): void {
     "'shorterSide' or 'exact'",
   );
   const { cropRatio } = resize;
-  demand(cropRatio > 0.01 && cropRatio <= 1, 'resize.cropRatio', cropRatio, 'a number from 0.01 to 1');
+  demand(
+    Number.isFinite(cropRatio) && cropRatio >= 0.01 && cropRatio <= 1,
+    'resize.cropRatio',
+    cropRatio,
+    'a number from 0.01 to 1',
+  );
   demand(interpolation === 'bilinear', 'interpolation', interpolation, "'bilinear'");
   demand(typeof antialias === 'boolean', 'antialias', antialias, 'true or false');
   demand(numbers(range, 2), 'range', range, 'two finite numbers');

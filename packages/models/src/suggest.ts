@@ -3,7 +3,10 @@ export function nearest(word: string, candidates: Iterable<string>, most = 3): s
   // Longer words cannot be near anything; cutting them keeps the work small whatever the input.
   const wanted = word.slice(0, 200).toLowerCase();
   return [...new Set(candidates)]
-    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate.slice(0, 200).toLowerCase()) }))
+    .map((candidate) => ({
+      candidate,
+      distance: editDistance(wanted, candidate.slice(0, 200).toLowerCase()),
+    }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, most)
     .map(({ candidate }) => candidate);

@@ -8,7 +8,15 @@ import {
   type StoredScales,
   toFloat16Bits,
 } from '@dsconv/core';
-import { fused, setBackend, type Tensor, type Tensor4D, tensor1d, tensor4d, tidy } from '@tensorflow/tfjs-core';
+import {
+  fused,
+  setBackend,
+  type Tensor,
+  type Tensor4D,
+  tensor1d,
+  tensor4d,
+  tidy,
+} from '@tensorflow/tfjs-core';
 import { MissingPackageError, oneLine } from '../errors.js';
 import { type BenchLayer, outputChannels, product, randomArray, randomNumbers } from './layer.js';
 
@@ -46,9 +54,7 @@ const PEERS: Record<string, () => Promise<Engine>> = { 'tfjs-wasm': wasmPeer };
 export async function peerEngine(name: string): Promise<Engine> {
   const create = PEERS[name];
   if (!create) {
-    throw new InvalidArgumentError(
-      `peer is '${name}'; expected one of ${Object.keys(PEERS).join(', ')}`,
-    );
+    throw new InvalidArgumentError(`peer is '${name}'; expected one of ${Object.keys(PEERS).join(', ')}`);
   }
   return create();
 }
@@ -76,8 +82,8 @@ function prepareFloat(layer: BenchLayer): PreparedLayer {
   const filter = tensor4d(randomArray(product(layer.filter), 2, -0.1, 0.1), [...layer.filter]);
   const bias = biasTensor(layer);
   const operator = layer.depthwise ? fused.depthwiseConv2d : fused.conv2d;
-  const tfPad: Parameters<typeof fused.conv2d>[0]['pad'] =
-    typeof pad === 'object' ? [[0, 0], [...pad[0]], [...pad[1]], [0, 0]] : pad;
+  // The declared type of depthwise padding leaves out the explicit form that the implementation takes.
+  const tfPad = (typeof pad === 'object' ? [[0, 0], [...pad[0]], [...pad[1]], [0, 0]] : pad) as 'same';
   return prepared([x, filter, bias], () => operator({ x, filter, strides, pad: tfPad, bias, activation }));
 }
 

@@ -68,7 +68,11 @@ async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
   progress.finish();
   const machine = describeMachine();
   if (options.json) {
-    printJson(io, { backends: reports, layer: { name: LAYER.name, bits: LAYER.bits, blockSize: LAYER.blockSize }, machine });
+    printJson(io, {
+      backends: reports,
+      layer: { name: LAYER.name, bits: LAYER.bits, blockSize: LAYER.blockSize },
+      machine,
+    });
     return;
   }
   io.stdout.write(`Node ${machine.node} on ${machine.platform}, ${machine.cores} × ${machine.cpu}\n\n`);
@@ -81,7 +85,9 @@ async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
     report.reason ?? '',
   ]);
   io.stdout.write(table(['backend', 'tier', 'available', 'self-test', 'GMAC/s', 'reason'], rows, [4]));
-  io.stdout.write(`\nGMAC/s: ${LAYER.name}, ${LAYER.bits} bits, blocks of ${LAYER.blockSize}, one picture.\n`);
+  io.stdout.write(
+    `\nGMAC/s: ${LAYER.name}, ${LAYER.bits} bits, blocks of ${LAYER.blockSize}, one picture.\n`,
+  );
 }
 
 async function examine(name: string, status: TierStatus): Promise<TierReport> {

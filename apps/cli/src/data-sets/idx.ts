@@ -22,19 +22,24 @@ export async function readIdx(file: string): Promise<{ samples: Sample[]; labell
     .find((name) => name !== file && existsSync(name));
   const labels = labelFile === undefined ? null : await readBytes(labelFile, 0x801, 1);
   if (labels && labels.shape[0] !== total) {
-    throw new DataSetError(`'${labelFile}' has ${labels.shape[0]} labels; expected ${total}, one per picture`);
+    throw new DataSetError(
+      `'${labelFile}' has ${labels.shape[0]} labels; expected ${total}, one per picture`,
+    );
   }
-  const samples = Array.from({ length: total }, (_, n): Sample => ({
-    name: `${file}#${n}`,
-    label: labels ? labels.data[n]! : null,
-    number: n,
-    read: async () => ({
-      data: images.data.subarray(n * height * width, (n + 1) * height * width),
-      width,
-      height,
-      channels: 1,
+  const samples = Array.from(
+    { length: total },
+    (_, n): Sample => ({
+      name: `${file}#${n}`,
+      label: labels ? labels.data[n]! : null,
+      number: n,
+      read: async () => ({
+        data: images.data.subarray(n * height * width, (n + 1) * height * width),
+        width,
+        height,
+        channels: 1,
+      }),
     }),
-  }));
+  );
   return { samples, labelled: labels !== null };
 }
 

@@ -69,7 +69,11 @@ function openPictures(path: string, names: readonly string[], classes: ClassName
   return { samples, unlabelled: labelled ? null : NO_NUMBERS };
 }
 
-async function openClassFolders(path: string, contents: FolderContents, classes: ClassNames): Promise<DataSet> {
+async function openClassFolders(
+  path: string,
+  contents: FolderContents,
+  classes: ClassNames,
+): Promise<DataSet> {
   const perFolder = await Promise.all(
     contents.folders.map(async (folder) => {
       const pictures = (await listFolder(join(path, folder))).files.filter(isPictureName);
@@ -80,7 +84,11 @@ async function openClassFolders(path: string, contents: FolderContents, classes:
   if (filled.length === 0) {
     throw new DataSetError(`'${path}' has no pictures, class folders, *.bin or IDX files in it`);
   }
-  const labels = labelFolders(filled.map(({ folder }) => folder), classes, path);
+  const labels = labelFolders(
+    filled.map(({ folder }) => folder),
+    classes,
+    path,
+  );
   const samples = filled.flatMap(({ folder, pictures }, f) =>
     pictures.map((name) => pictureSample(join(path, folder, name), labels[f]!, 0)),
   );

@@ -12,7 +12,10 @@ export function numberInName(name: string): number | null {
 
 /** Two spellings of a class are the same name: `great_white-shark` and `great white shark`. */
 function normalize(name: string): string {
-  return name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim();
+  return name
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim();
 }
 
 /** Index by class name; of `tench, Tinca tinca` each synonym counts. */

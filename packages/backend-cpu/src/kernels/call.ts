@@ -1,7 +1,7 @@
 /** Filling the call record that every convolution kernel of the modules reads. */
 import type { Activation, ConvGeometry } from '@dsconv/core';
-import { ACTIVATION, CALL, type Ptr } from '../wasm-interface.js';
 import type { WasmHeap } from '../wasm-heap.js';
+import { ACTIVATION, CALL, type Ptr } from '../wasm-interface.js';
 
 export interface ConvolutionCall {
   geometry: ConvGeometry;

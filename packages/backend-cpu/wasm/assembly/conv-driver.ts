@@ -23,7 +23,7 @@ export const PATH_FLOAT: i32 = 4;
 
 /** Bytes of gathered rows per chunk: half of a 1 MiB L2 would do, a quarter leaves room for the output. */
 const CHUNK_BYTES: i32 = 196608;
-const CHUNK_MAX: i32 = 512;
+const CHUNK_MAX: i32 = 256;
 
 const ONES: usize = memory.data<f32>([1, 1, 1, 1, 1, 1, 1, 1], 16);
 const ZEROS: usize = memory.data<f32>([0, 0, 0, 0, 0, 0, 0, 0], 16);

@@ -6,9 +6,34 @@ import v8 from 'node:v8';
 v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 export const WORDS = [
-  'x', 'image', 'filter', 'y', 'bias', 'residual', 'alphas', 'activation', 'alpha', 'mantissa', 'batch', 'inH', 'inW', 'inC',
-  'outH', 'outW', 'kh', 'kw', 'strideH', 'strideW', 'dilationH', 'dilationW', 'padTop', 'padLeft', 'outputMantissa',
-  'outputBlock', 'mult', 'block',
+  'x',
+  'image',
+  'filter',
+  'y',
+  'bias',
+  'residual',
+  'alphas',
+  'activation',
+  'alpha',
+  'mantissa',
+  'batch',
+  'inH',
+  'inW',
+  'inC',
+  'outH',
+  'outW',
+  'kh',
+  'kw',
+  'strideH',
+  'strideW',
+  'dilationH',
+  'dilationW',
+  'padTop',
+  'padLeft',
+  'outputMantissa',
+  'outputBlock',
+  'mult',
+  'block',
 ];
 
 export function load(name) {
@@ -27,10 +52,14 @@ export function load(name) {
     },
     put(array) {
       const p = m.alloc(array.byteLength);
-      new Uint8Array(e.memory.buffer, p, array.byteLength).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+      new Uint8Array(e.memory.buffer, p, array.byteLength).set(
+        new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+      );
       return p;
     },
-    free: (...ps) => { for (const p of ps) e.free(p); },
+    free: (...ps) => {
+      for (const p of ps) e.free(p);
+    },
     call(record) {
       const p = m.alloc(128);
       const w = m.u32(p, 32).fill(0);

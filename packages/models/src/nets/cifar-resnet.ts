@@ -63,7 +63,11 @@ export function cifarResNet(depth: number, config: ArchitectureConfig): Architec
   };
 }
 
-function residualBlock(x: Tensor4D, { name, inputs, outputs, strides }: Block, convolve: Convolver): Tensor4D {
+function residualBlock(
+  x: Tensor4D,
+  { name, inputs, outputs, strides }: Block,
+  convolve: Convolver,
+): Tensor4D {
   const shortcut = inputs === outputs ? x : optionA(x, strides, outputs - inputs);
   const y = convolve(x, `${name}.conv1`, 'relu');
   return convolve(y, `${name}.conv2`, 'relu', shortcut);

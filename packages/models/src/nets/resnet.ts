@@ -104,15 +104,7 @@ function blockLayers(block: Block, input: LayerInput): LayerSpec[] {
   const layers: LayerSpec[] = [];
   if (hasDownsample(block)) {
     layers.push({
-      ...convolution(
-        `${name}.downsample.0`,
-        `${name}.downsample.1`,
-        1,
-        inputs,
-        outputs,
-        strides,
-        input,
-      ),
+      ...convolution(`${name}.downsample.0`, `${name}.downsample.1`, 1, inputs, outputs, strides, input),
       role: 'shortcut',
     });
   }

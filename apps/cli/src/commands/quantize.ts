@@ -1,0 +1,116 @@
+import { realpath } from 'node:fs/promises';
+import { type QuantizationReport, quantizeNetwork } from '@dsconv/converter';
+import { writeNetwork } from '@dsconv/models';
+import { Option } from 'commander';
+import { useBackend } from '../backends.js';
+import { type Context, printJson, type RegisterCommand } from '../context.js';
+import { checkInterrupted, FileError } from '../errors.js';
+import { bytes, decibels, table } from '../format.js';
+import { openNetwork } from '../networks.js';
+import { type CommonOptions, checkRange, integer, integerOrNone, withCommonOptions } from '../options.js';
+import { createProgress } from '../progress.js';
+import { checkOutputPath, writeFileAtomic } from '../write-file.js';
+
+interface QuantizeOptions extends CommonOptions {
+  output: string;
+  bits: number;
+  block: number;
+  firstBits: number;
+  depthwiseBits: number;
+  activationBits: number | null;
+  scales: 'f16' | 'f32';
+  method: 'absmax' | 'search';
+  architecture?: string;
+}
+
+export const registerQuantize: RegisterCommand = (program, context) => {
+  const command = program
+    .command('quantize')
+    .description('turn a float network into a small one with integer kernels')
+    .argument('<in>', 'float network: model.json of TensorFlow.js, its folder, or safetensors')
+    .requiredOption('-o, --output <file>', 'safetensors file to write')
+    .option('--bits <n>', 'weight bits, 2 to 8', integer, 4)
+    .option('--block <n>', 'weights along the depth that share a scale', integer, 64)
+    .option('--first-bits <n>', 'weight bits of the first convolution', integer, 8)
+    .option('--depthwise-bits <n>', 'weight bits of depthwise convolutions', integer, 8)
+    .option('--activation-bits <n|none>', 'bits of activations, 2 to 8, or none for float', integerOrNone, 8)
+    .addOption(
+      new Option('--scales <format>', 'storage of the scales').choices(['f16', 'f32']).default('f16'),
+    )
+    .addOption(
+      new Option('--method <name>', 'how scales are fitted').choices(['absmax', 'search']).default('search'),
+    )
+    .option('--architecture <name>', 'such as resnet50, where the file does not tell')
+    .action((input: string, options: QuantizeOptions) => quantize(input, options, context));
+  withCommonOptions(command, [
+    'dsconv quantize mobilenet/model.json -o mobilenet-8bit.safetensors --bits 8',
+    'dsconv quantize resnet50.safetensors -o resnet50-4bit.safetensors --bits 4 --block 64',
+  ]);
+};
+
+async function quantize(input: string, options: QuantizeOptions, { io }: Context): Promise<void> {
+  const { output, bits, block, firstBits, depthwiseBits, activationBits, method } = options;
+  checkRange('--bits', bits, 2, 8);
+  checkRange('--first-bits', firstBits, 2, 8);
+  checkRange('--depthwise-bits', depthwiseBits, 2, 8);
+  checkRange('--activation-bits', activationBits, 2, 8);
+  checkRange('--block', block, 1);
+  await checkOutputPath(output);
+  await checkNotSame(input, output);
+  // Quantizing needs no backend; one that was asked for must be there all the same.
+  if (options.backend !== undefined || options.verbose) await useBackend(options, io);
+  const network = await openNetwork(input, options.architecture);
+  const progress = createProgress(io, options.json === true, 'quantize', network.architecture.layers.length);
+  let result: Awaited<ReturnType<typeof quantizeNetwork>>;
+  try {
+    result = await quantizeNetwork(network, {
+      bits,
+      blockSize: block,
+      firstBits,
+      depthwiseBits,
+      activationBits,
+      method,
+      scales: options.scales === 'f16' ? 'float16' : 'float32',
+      onProgress({ done, layer }) {
+        checkInterrupted(io.signal);
+        progress.update(done, layer ?? '');
+      },
+    });
+  } finally {
+    progress.finish();
+  }
+  checkInterrupted(io.signal);
+  await writeFileAtomic(output, writeNetwork(result.network));
+  if (options.json) printJson(io, { ...result.report, output });
+  else io.stdout.write(describe(result.report, output));
+}
+
+/** The source must not be written over by what is made of it. */
+async function checkNotSame(input: string, output: string): Promise<void> {
+  const [from, to] = await Promise.all([input, output].map((path) => realpath(path).catch(() => null)));
+  if (from !== null && from === to) {
+    throw new FileError(`output path '${output}' is the input; expected another file`);
+  }
+}
+
+function describe(report: QuantizationReport, output: string): string {
+  const { bytesBefore, bytesAfter, kernelBytesBefore, kernelBytesAfter, bitsPerWeight } = report;
+  const rows = report.layers.map((layer) => [
+    layer.name,
+    layer.kind,
+    layer.shape.join('×'),
+    `${layer.bits}`,
+    bytes(layer.bytesBefore),
+    bytes(layer.bytesAfter),
+    decibels(layer.snrDb ?? Infinity),
+  ]);
+  const change = (before: number, after: number): string =>
+    `${bytes(before)} → ${bytes(after)}, ${(before / after).toFixed(2)} times smaller`;
+  return [
+    table(['layer', 'kind', 'shape', 'bits', 'before', 'after', 'SNR'], rows, [3, 4, 5, 6]),
+    `kernels  ${change(kernelBytesBefore, kernelBytesAfter)} (${bitsPerWeight.toFixed(3)} bits per weight)`,
+    `file     ${change(bytesBefore, bytesAfter)}`,
+    `wrote ${output}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,98 @@
+/** The page docs/benchmarks/README.md from the JSON files beside it. */
+
+const number = (value, digits = 2) => (value === null || value === undefined ? '' : value.toFixed(digits));
+const bytes = (value) => (value ? `${(value / 2 ** 20).toFixed(2)} MiB` : '');
+
+function table(header, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function storageSection({ rows }) {
+  return `## Storage
+
+Counted from the files \`dsconv quantize\` wrote. First convolution and depthwise at 8 bits per channel, scales float16. The ratio of the kernels is the one
+the paper speaks of; the total includes biases, header and labels.
+
+${table(
+  ['network', 'bits', 'B', 'kernels before', 'kernels after', 'ratio', 'total ratio', 'bits per weight', 'seconds'],
+  rows.map((r) => [
+    r.network,
+    r.bits,
+    r.blockSize,
+    bytes(r.kernelBytesBefore),
+    bytes(r.kernelBytesAfter),
+    `**${number(r.kernelRatio)}**`,
+    number(r.totalRatio),
+    number(r.bitsPerWeight, 3),
+    number(r.seconds, 1),
+  ]),
+)}`;
+}
+
+function accuracySection({ rows, skipped }) {
+  return `## Accuracy
+
+\`dsconv eval\`: plain rounding with scale search, no calibration, no retraining; 8-bit activations, B = 64. Agreement is the share of pictures with the float
+network's class. The photographs are probably from the training set: compare with the float row, never with a published accuracy.
+
+${table(
+  ['network', 'bits', 'pictures', 'top-1', 'top-5', 'agreement', 'pictures/s', 'peak memory'],
+  rows.map((r) => [
+    r.network,
+    r.bits === 32 ? 'float32' : r.bits,
+    r.images,
+    number(r.top1, 4),
+    number(r.top5, 4),
+    `**${number(r.agreement, 4)}**`,
+    number(r.imagesPerSecond, 1),
+    bytes(r.peakMemoryBytes),
+  ]),
+)}${skipped.length > 0 ? `\n\nNot measured: ${skipped.join('; ')}.` : ''}`;
+}
+
+function memorySection({ rows }) {
+  return `## Peak memory
+
+Resident memory of a process that loads the network and classifies one picture, the JavaScript engine included.
+
+${table(
+  ['network', 'bits', 'tier', 'peak'],
+  rows.map((r) => [r.network, r.bits === 32 ? 'float32' : r.bits, r.tier, bytes(r.peakMemoryBytes)]),
+)}`;
+}
+
+function layersSection({ runs }) {
+  const rows = runs.flatMap(({ bits, blockSize, totals }) =>
+    totals.map((t) => [
+      t.network,
+      t.engine,
+      t.engine.startsWith('tfjs') ? 'float32' : `${bits} bits, B = ${blockSize}`,
+      number(t.milliseconds, 1),
+      number(t.gmacs, 1),
+      t.ratio ? `**${number(t.ratio)}**` : '',
+    ]),
+  );
+  return `## Layers
+
+\`dsconv bench layers --peer tfjs-wasm\`: every convolution of the network once, one thread, batch 1, float32 tensors in and out (quantizing the input is inside),
+bias and activation fused; engines interleaved layer by layer, medians. The ratio is to tfjs-backend-wasm float32 in the same run.
+
+${table(['network', 'engine', 'weights', 'ms', 'GMAC/s', 'times faster'], rows)}`;
+}
+
+/** @param {Record<string, any>} results by benchmark */
+export function markdown(results) {
+  const sections = { storage: storageSection, accuracy: accuracySection, memory: memorySection, layers: layersSection };
+  const machine = Object.values(results)[0]?.machine;
+  const where = machine
+    ? `${machine.cpu}, ${machine.cores} cores, ${machine.platform}, Node ${machine.node}, ${machine.date}`
+    : 'nowhere yet';
+  const parts = Object.entries(sections).flatMap(([name, render]) => (results[name] ? [render(results[name])] : []));
+  return `# Measured figures
+
+Written by \`npm run bench\`; the JSON files beside this page hold every number. Machine: ${where}. Its cores are shared with others: trust ratios, not times.
+
+${parts.join('\n\n')}
+`;
+}

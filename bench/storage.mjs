@@ -1,0 +1,59 @@
+/** Bytes: ResNet-50 (random weights serve) and the networks at hand, quantized by the command line, counted from the files. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomFloatNetwork } from '@dsconv/converter';
+import { writeNetwork } from '@dsconv/models';
+import { dsconv } from './cli.mjs';
+import { dataPath } from './data.mjs';
+
+const SETTINGS = [
+  { bits: 2, block: 128 },
+  { bits: 4, block: 64 },
+  { bits: 4, block: 32 },
+  { bits: 8, block: 64 },
+];
+
+export async function storage() {
+  const folder = await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
+  try {
+    const resnet50 = join(folder, 'resnet50.safetensors');
+    const network = randomFloatNetwork('resnet50', 1);
+    await writeFile(resnet50, writeNetwork(network));
+    network.dispose();
+    const networks = [
+      { name: 'ResNet-50 (random weights)', path: resnet50 },
+      { name: 'MobileNet v1 0.75', path: dataPath('mobilenet-v1-0.75-224') },
+    ];
+    const rows = [];
+    for (const { name, path } of networks) {
+      if (!path) continue;
+      for (const { bits, block } of SETTINGS) {
+        const out = join(folder, 'quantized.safetensors');
+        const started = performance.now();
+        const { layers: _, ...bytes } = await dsconv([
+          'quantize',
+          path,
+          '-o',
+          out,
+          '--bits',
+          `${bits}`,
+          '--block',
+          `${block}`,
+        ]);
+        rows.push({
+          network: name,
+          bits,
+          blockSize: block,
+          ...bytes,
+          kernelRatio: bytes.kernelBytesBefore / bytes.kernelBytesAfter,
+          totalRatio: bytes.bytesBefore / bytes.bytesAfter,
+          seconds: (performance.now() - started) / 1000,
+        });
+      }
+    }
+    return { rows };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,272 @@
+/** Every float kernel here against TensorFlow.js's own CPU kernel, on shapes with ragged edges. */
+import { selectBackend } from '@dsconv/core';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { WASM_BACKENDS } from './tiers.js';
+
+/** Values in [-1, 1) from a seed. */
+function values(size: number, seed: number): Float32Array {
+  let state = seed >>> 0;
+  return Float32Array.from({ length: size }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+const tensor = (shape: number[], seed: number) =>
+  tf.tensor(values(tf.util.sizeFromShape(shape), seed), shape);
+
+/** Runs a function of fresh tensors on both backends; sums of `terms` products of values below 1 may differ by rounding only. */
+async function compare(name: string, body: () => tf.Tensor, terms: number): Promise<void> {
+  await tf.setBackend('cpu');
+  const wanted = tf.tidy(() => {
+    const y = body();
+    return { shape: y.shape, values: y.dataSync() };
+  });
+  await selectBackend([name]);
+  const found = tf.tidy(() => {
+    const y = body();
+    return { shape: y.shape, values: y.dataSync() };
+  });
+  expect(found.shape).toEqual(wanted.shape);
+  const bound = 8 * terms * 2 ** -24;
+  for (let n = 0; n < wanted.values.length; n++) {
+    const difference = Math.abs(found.values[n]! - wanted.values[n]!);
+    if (!(difference <= bound) && !Object.is(found.values[n], wanted.values[n])) {
+      expect.fail(`output ${n} is ${found.values[n]}; the CPU kernel gives ${wanted.values[n]}`);
+    }
+  }
+}
+
+describe.each(WASM_BACKENDS)('%s', (name) => {
+  const run = { numRuns: 40 };
+  const size = fc.integer({ min: 1, max: 9 });
+  const kernel = fc.integer({ min: 1, max: 4 });
+  const step = fc.integer({ min: 1, max: 3 });
+  const pad = fc.constantFrom<'same' | 'valid'>('same', 'valid');
+
+  test('conv2d', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          b: fc.integer({ min: 1, max: 2 }),
+          h: size,
+          w: size,
+          i: fc.integer({ min: 1, max: 20 }),
+          o: fc.integer({ min: 1, max: 19 }),
+          kh: kernel,
+          kw: kernel,
+          s: step,
+          d: step,
+          pad,
+        }),
+        async (c) => {
+          const stride = c.d > 1 ? 1 : c.s;
+          fc.pre(c.pad === 'same' || (c.h > (c.kh - 1) * c.d && c.w > (c.kw - 1) * c.d));
+          await compare(
+            name,
+            () => {
+              const x = tensor([c.b, c.h, c.w, c.i], 1) as tf.Tensor4D;
+              const f = tensor([c.kh, c.kw, c.i, c.o], 2) as tf.Tensor4D;
+              return tf.conv2d(x, f, stride, c.pad, 'NHWC', c.d);
+            },
+            c.kh * c.kw * c.i,
+          );
+        },
+      ),
+      run,
+    );
+  });
+
+  test.each(['linear', 'relu', 'relu6', 'leakyrelu', 'prelu', 'sigmoid', 'elu'] as const)(
+    'fused conv2d, %s',
+    async (activation) => {
+      await compare(
+        name,
+        () => {
+          const x = tensor([1, 6, 5, 7], 3) as tf.Tensor4D;
+          const filter = tensor([3, 3, 7, 10], 4) as tf.Tensor4D;
+          const prelu = activation === 'prelu' ? { preluActivationWeights: tensor([10], 6) } : {};
+          return tf.fused.conv2d({
+            x,
+            filter,
+            strides: 1,
+            pad: 'same',
+            bias: tensor([10], 5),
+            activation,
+            ...prelu,
+          });
+        },
+        64,
+      );
+    },
+  );
+
+  test('depthwise conv2d', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          h: size,
+          w: size,
+          c: fc.integer({ min: 1, max: 21 }),
+          m: fc.integer({ min: 1, max: 2 }),
+          kh: kernel,
+          kw: kernel,
+          s: step,
+          d: step,
+          pad,
+        }),
+        async (c) => {
+          const stride = c.d > 1 ? 1 : c.s;
+          fc.pre(c.pad === 'same' || (c.h > (c.kh - 1) * c.d && c.w > (c.kw - 1) * c.d));
+          await compare(
+            name,
+            () => {
+              const x = tensor([2, c.h, c.w, c.c], 7) as tf.Tensor4D;
+              const filter = tensor([c.kh, c.kw, c.c, c.m], 8) as tf.Tensor4D;
+              return tf.fused.depthwiseConv2d({
+                x,
+                filter,
+                strides: stride,
+                pad: c.pad,
+                dilations: c.d,
+                bias: tensor([c.c * c.m], 9),
+                activation: 'relu6',
+              });
+            },
+            c.kh * c.kw,
+          );
+        },
+      ),
+      run,
+    );
+  });
+
+  test('matMul', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          m: fc.integer({ min: 1, max: 17 }),
+          k: fc.integer({ min: 1, max: 40 }),
+          n: fc.integer({ min: 1, max: 21 }),
+          ta: fc.boolean(),
+          tb: fc.boolean(),
+          ba: fc.constantFrom(1, 3),
+          bb: fc.constantFrom(1, 3),
+        }),
+        async (c) => {
+          await compare(
+            name,
+            () => {
+              const a = tensor(c.ta ? [c.ba, c.k, c.m] : [c.ba, c.m, c.k], 10);
+              const b = tensor(c.tb ? [c.bb, c.n, c.k] : [c.bb, c.k, c.n], 11);
+              return tf.matMul(a, b, c.ta, c.tb);
+            },
+            c.k,
+          );
+        },
+      ),
+      run,
+    );
+    await compare(name, () => tf.matMul(tensor([2, 1, 3, 4], 1), tensor([1, 5, 4, 2], 2)), 4);
+    await compare(
+      name,
+      () =>
+        tf.fused.matMul({
+          a: tensor([3, 9], 1) as tf.Tensor2D,
+          b: tensor([9, 6], 2) as tf.Tensor2D,
+          bias: tensor([6], 3),
+          activation: 'relu',
+        }),
+      9,
+    );
+  });
+
+  test('pooling', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          h: size,
+          w: size,
+          c: fc.integer({ min: 1, max: 11 }),
+          k: fc.integer({ min: 1, max: 4 }),
+          s: step,
+          pad,
+        }),
+        async (c) => {
+          fc.pre(c.pad === 'same' || (c.h >= c.k && c.w >= c.k));
+          await compare(
+            name,
+            () => tf.maxPool(tensor([2, c.h, c.w, c.c], 12) as tf.Tensor4D, c.k, c.s, c.pad),
+            1,
+          );
+          await compare(
+            name,
+            () => tf.avgPool(tensor([2, c.h, c.w, c.c], 12) as tf.Tensor4D, c.k, c.s, c.pad),
+            16,
+          );
+        },
+      ),
+      run,
+    );
+    await compare(name, () => tf.mean(tensor([2, 7, 5, 13], 13), [1, 2]), 35);
+    await compare(name, () => tf.mean(tensor([2, 7, 5, 13], 13), [1, 2], true), 35);
+    await compare(name, () => tf.mean(tensor([2, 7, 5, 13], 13), -1), 13);
+  });
+
+  test('element-wise', async () => {
+    const shapes: [number[], number[]][] = [
+      [
+        [2, 3, 5],
+        [2, 3, 5],
+      ],
+      [[2, 3, 5], [5]],
+      [[5], [2, 3, 5]],
+      [[2, 3, 5], []],
+      [[], [7]],
+      [
+        [2, 3, 5],
+        [1, 1, 5],
+      ],
+      [
+        [2, 3, 1],
+        [2, 1, 5],
+      ],
+      [
+        [2, 3, 5],
+        [3, 1],
+      ],
+      [[0, 4], [4]],
+    ];
+    for (const [a, b] of shapes) {
+      for (const op of [tf.add, tf.sub, tf.mul])
+        await compare(name, () => op(tensor(a, 14), tensor(b, 15)), 1);
+    }
+    for (const op of [tf.relu, tf.relu6, tf.leakyRelu])
+      await compare(name, () => op(tf.mul(tensor([4, 33], 16), 9)), 8);
+    await compare(name, () => tf.prelu(tensor([4, 33], 16), tensor([33], 17)), 1);
+    await compare(name, () => tf.add(tf.tensor1d([1, 2, 3], 'int32'), tf.tensor1d([4, 5, 6], 'int32')), 1);
+    await compare(
+      name,
+      () =>
+        tf.batchNorm(
+          tensor([2, 3, 3, 6], 18) as tf.Tensor4D,
+          tf.ones([6]),
+          tf.fill([6], 2),
+          tensor([6], 19) as tf.Tensor1D,
+          tensor([6], 20) as tf.Tensor1D,
+        ),
+      4,
+    );
+  });
+
+  test('relu passes NaN on and pooling does too', async () => {
+    await compare(name, () => tf.relu(tf.tensor1d([Number.NaN, -1, 2, Number.POSITIVE_INFINITY, -0])), 1);
+    await compare(
+      name,
+      () => tf.maxPool(tf.tensor4d([1, Number.NaN, 3, 4, 5, 6, 7, 8, 9], [1, 3, 3, 1]), 2, 1, 'valid'),
+      1,
+    );
+  });
+});

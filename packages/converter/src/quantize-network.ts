@@ -1,0 +1,200 @@
+import {
+  type DSConvFilter,
+  InvalidArgumentError,
+  type QuantizeMethod,
+  quantizeDepthwiseFilter,
+  quantizeFilter,
+  type ScaleFormat,
+} from '@dsconv/core';
+import { type LayerSpec, type LayerWeights, Network, nearest, networkFileLength } from '@dsconv/models';
+import { type LayerSummary, summarizeLayer } from './inspect-network.js';
+import { signalToNoise } from './signal-to-noise.js';
+
+/** What may differ from layer to layer. */
+export interface LayerOptions {
+  /** Weight bits, 2 to 8. */
+  bits?: number;
+  /** Depth of a block, and of the activation blocks the layer reads. */
+  blockSize?: number;
+  /** One scale per output channel instead of one per block. */
+  perChannel?: boolean;
+}
+
+export interface QuantizeNetworkOptions {
+  /** Weight bits, 2 to 8. */
+  bits: number;
+  /** Depth of a block, and of the activation blocks. Default 64. */
+  blockSize?: number;
+  /** Bits of the first convolution, which is quantized per channel. Default 8. */
+  firstBits?: number;
+  /** Bits of depthwise convolutions, which are quantized per channel. Default 8. */
+  depthwiseBits?: number;
+  /** Storage of scales. Default 'float16'. */
+  scales?: ScaleFormat;
+  /** Default 'search'. */
+  method?: QuantizeMethod;
+  /** Fit a bias per block too, where a layer is quantized per block. Default false. */
+  kdsBias?: boolean;
+  /** Match mean and variance per output channel, where a layer is quantized per block. Default false. */
+  cds?: boolean;
+  /** Mantissa bits of activations, 2 to 8, or null for float activations. Default 8. */
+  activationBits?: number | null;
+  /** Exceptions by layer name. */
+  layers?: Readonly<Record<string, LayerOptions>>;
+  /** Called before each layer and once at the end, when `done` equals `total`. */
+  onProgress?: (progress: QuantizeProgress) => void;
+}
+
+export interface QuantizeProgress {
+  /** Layers finished. */
+  done: number;
+  total: number;
+  /** The layer that is quantized next, or null at the end. */
+  layer: string | null;
+}
+
+/** One quantized layer, with what it was before. */
+export interface LayerReport extends LayerSummary {
+  /** Bytes of the float32 kernel. */
+  bytesBefore: number;
+  /** Bytes of packed integers and scales. */
+  bytesAfter: number;
+}
+
+/** What quantizing did. All bytes are bytes stored in files. */
+export interface QuantizationReport {
+  /** Length of the float32 network's file in our format. */
+  bytesBefore: number;
+  /** Length of the quantized network's file. */
+  bytesAfter: number;
+  /** Bytes of all float32 kernels. */
+  kernelBytesBefore: number;
+  /** Bytes of all quantized kernels, scales included. */
+  kernelBytesAfter: number;
+  /** Bits of kernel, scales included, per weight. */
+  bitsPerWeight: number;
+  layers: LayerReport[];
+}
+
+/** `B * 2^(b-1) * (2^(m-1)-1)` must not exceed this, so that integer sums are exact in float32 (NUMERICS §4). */
+const EXACT_LIMIT = 2 ** 24;
+
+/**
+ * Quantizes every layer of a float network. The event loop gets a turn between layers, so that progress can be drawn and a signal be handled.
+ *
+ * @throws InvalidArgumentError when an option is out of range, a layer is unknown, or the network is already quantized
+ * @throws NotFiniteError naming the layer and index of a NaN or infinite weight
+ */
+export async function quantizeNetwork(
+  network: Network,
+  options: QuantizeNetworkOptions,
+): Promise<{ network: Network; report: QuantizationReport }> {
+  const { architecture, preprocessing, labels, metadata } = network;
+  if (network.isQuantized) {
+    throw new InvalidArgumentError(
+      `network '${architecture.name}' is already quantized; expected a float network`,
+    );
+  }
+  const { activationBits = 8, onProgress } = options;
+  checkNames(network, options);
+  // All options are checked before the first layer is touched: the work may take minutes.
+  const plans = architecture.layers.map((layer) => ({
+    layer,
+    plan: planLayer(layer, options, activationBits),
+  }));
+  const weights = new Map<string, LayerWeights>();
+  for (const { layer, plan } of plans) {
+    onProgress?.({ done: weights.size, total: plans.length, layer: layer.name });
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const { filter: exact, bias } = network.weights.get(layer.name)!;
+    const filter = quantizeLayer(layer, exact as Float32Array, plan, options);
+    const snrDb = signalToNoise(exact as Float32Array, filter.dequantize());
+    weights.set(layer.name, { filter, bias: bias?.slice() ?? null, snrDb });
+  }
+  onProgress?.({ done: plans.length, total: plans.length, layer: null });
+  const quantized = new Network({ architecture, weights, preprocessing, labels, activationBits, metadata });
+  return { network: quantized, report: makeReport(network, quantized) };
+}
+
+type LayerPlan = Required<LayerOptions>;
+
+function planLayer(
+  layer: LayerSpec,
+  options: QuantizeNetworkOptions,
+  activationBits: number | null,
+): LayerPlan {
+  const { bits, blockSize = 64, firstBits = 8, depthwiseBits = 8 } = options;
+  const isStem = layer.role === 'stem';
+  const isDepthwise = layer.kind === 'depthwise';
+  const own = options.layers?.[layer.name] ?? {};
+  const plan: LayerPlan = {
+    bits: own.bits ?? (isStem ? firstBits : isDepthwise ? depthwiseBits : bits),
+    blockSize: own.blockSize ?? blockSize,
+    perChannel: isDepthwise || (own.perChannel ?? (isStem || layer.shape[2] < 16)),
+  };
+  if (!Number.isInteger(plan.bits) || plan.bits < 2 || plan.bits > 8) {
+    const option =
+      own.bits === undefined && isStem
+        ? 'firstBits'
+        : own.bits === undefined && isDepthwise
+          ? 'depthwiseBits'
+          : 'bits';
+    throw new InvalidArgumentError(
+      `${option} is ${plan.bits} for layer '${layer.name}'; expected an integer from 2 to 8`,
+    );
+  }
+  if (!Number.isInteger(plan.blockSize) || plan.blockSize < 1) {
+    throw new InvalidArgumentError(
+      `blockSize is ${plan.blockSize} for layer '${layer.name}'; expected a positive integer`,
+    );
+  }
+  const perUnit = activationBits === null ? 0 : 2 ** (plan.bits - 1) * (2 ** (activationBits - 1) - 1);
+  if (plan.blockSize * perUnit > EXACT_LIMIT) {
+    throw new InvalidArgumentError(
+      `blockSize is ${plan.blockSize} for layer '${layer.name}' at ${plan.bits} weight bits and ${activationBits} activation bits; expected at most ${Math.floor(EXACT_LIMIT / perUnit)}, so that sums stay exact`,
+    );
+  }
+  return plan;
+}
+
+function checkNames(network: Network, { layers = {} }: QuantizeNetworkOptions): void {
+  const known = network.architecture.layers.map(({ name }) => name);
+  for (const name of Object.keys(layers)) {
+    if (known.includes(name)) continue;
+    throw new InvalidArgumentError(
+      `layers has '${name}', which ${network.architecture.name} has not; expected names such as ${nearest(name, known).join(', ')}`,
+    );
+  }
+}
+
+function quantizeLayer(
+  layer: LayerSpec,
+  exact: Float32Array,
+  { bits, blockSize, perChannel }: LayerPlan,
+  { scales = 'float16', method = 'search', kdsBias = false, cds = false }: QuantizeNetworkOptions,
+): DSConvFilter {
+  const common = { bits, blockSize, scales, method, name: layer.name };
+  if (layer.kind === 'depthwise') return quantizeDepthwiseFilter(exact, layer.shape, common);
+  const shifters = perChannel ? {} : { kdsBias, cds };
+  return quantizeFilter(exact, layer.shape, { ...common, ...shifters, perChannel });
+}
+
+function makeReport(before: Network, after: Network): QuantizationReport {
+  const layers = after.architecture.layers.map((layer): LayerReport => {
+    const summary = summarizeLayer(layer, after.weights.get(layer.name)!);
+    return {
+      ...summary,
+      bytesBefore: before.weights.get(layer.name)!.filter.byteLength,
+      bytesAfter: summary.bytes,
+    };
+  });
+  const weights = layers.reduce((sum, { weights: count }) => sum + count, 0);
+  return {
+    bytesBefore: networkFileLength(before),
+    bytesAfter: networkFileLength(after),
+    kernelBytesBefore: before.kernelByteLength,
+    kernelBytesAfter: after.kernelByteLength,
+    bitsPerWeight: (after.kernelByteLength * 8) / weights,
+    layers,
+  };
+}
