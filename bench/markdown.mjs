@@ -15,7 +15,17 @@ Counted from the files \`dsconv quantize\` wrote. First convolution and depthwis
 the paper speaks of; the total includes biases, header and labels.
 
 ${table(
-  ['network', 'bits', 'B', 'kernels before', 'kernels after', 'ratio', 'total ratio', 'bits per weight', 'seconds'],
+  [
+    'network',
+    'bits',
+    'B',
+    'kernels before',
+    'kernels after',
+    'ratio',
+    'total ratio',
+    'bits per weight',
+    'seconds',
+  ],
   rows.map((r) => [
     r.network,
     r.bits,
@@ -83,12 +93,19 @@ ${table(['network', 'engine', 'weights', 'ms', 'GMAC/s', 'times faster'], rows)}
 
 /** @param {Record<string, any>} results by benchmark */
 export function markdown(results) {
-  const sections = { storage: storageSection, accuracy: accuracySection, memory: memorySection, layers: layersSection };
+  const sections = {
+    storage: storageSection,
+    accuracy: accuracySection,
+    memory: memorySection,
+    layers: layersSection,
+  };
   const machine = Object.values(results)[0]?.machine;
   const where = machine
     ? `${machine.cpu}, ${machine.cores} cores, ${machine.platform}, Node ${machine.node}, ${machine.date}`
     : 'nowhere yet';
-  const parts = Object.entries(sections).flatMap(([name, render]) => (results[name] ? [render(results[name])] : []));
+  const parts = Object.entries(sections).flatMap(([name, render]) =>
+    results[name] ? [render(results[name])] : [],
+  );
   return `# Measured figures
 
 Written by \`npm run bench\`; the JSON files beside this page hold every number. Machine: ${where}. Its cores are shared with others: trust ratios, not times.

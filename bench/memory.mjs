@@ -1,11 +1,10 @@
 /** Peak resident memory of one picture through ResNet-50 (random weights), float and quantized, each in a process of its own. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { randomFloatNetwork } from '@dsconv/converter';
-import { writeNetwork } from '@dsconv/models';
 import { dsconv } from './cli.mjs';
+import { writeRandomNetwork } from './random-network.mjs';
 
 const PICTURES = fileURLToPath(new URL('../packages/models/assets/fashion-mnist', import.meta.url));
 
@@ -13,9 +12,7 @@ export async function memory() {
   const folder = await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
   try {
     const float = join(folder, 'float.safetensors');
-    const network = randomFloatNetwork('resnet50', 1);
-    await writeFile(float, writeNetwork(network));
-    network.dispose();
+    await writeRandomNetwork('resnet50.tv_in1k', float);
     const rows = [];
     for (const bits of [32, 8, 4, 2]) {
       const model = bits === 32 ? float : join(folder, `${bits}.safetensors`);

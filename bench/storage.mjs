@@ -1,11 +1,10 @@
 /** Bytes: ResNet-50 (random weights serve) and the networks at hand, quantized by the command line, counted from the files. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomFloatNetwork } from '@dsconv/converter';
-import { writeNetwork } from '@dsconv/models';
 import { dsconv } from './cli.mjs';
 import { dataPath } from './data.mjs';
+import { writeRandomNetwork } from './random-network.mjs';
 
 const SETTINGS = [
   { bits: 2, block: 128 },
@@ -18,9 +17,7 @@ export async function storage() {
   const folder = await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
   try {
     const resnet50 = join(folder, 'resnet50.safetensors');
-    const network = randomFloatNetwork('resnet50', 1);
-    await writeFile(resnet50, writeNetwork(network));
-    network.dispose();
+    await writeRandomNetwork('resnet50.tv_in1k', resnet50);
     const networks = [
       { name: 'ResNet-50 (random weights)', path: resnet50 },
       { name: 'MobileNet v1 0.75', path: dataPath('mobilenet-v1-0.75-224') },

@@ -80,9 +80,7 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
  */
 export function toDSConvError(error: unknown, file?: string): DSConvError {
   if (error instanceof DSConvError) return error;
-  if (error instanceof CommanderError) {
-    return new UsageError(oneLine(error.message.replace(/^error: /, '')));
-  }
+  if (error instanceof CommanderError) return fromCommander(error);
   if (isSystemError(error)) {
     const path = file ?? error.path;
     const reason = SYSTEM_ERRORS[error.code ?? ''] ?? `failed with ${oneLine(error.message)}`;
@@ -94,6 +92,13 @@ export function toDSConvError(error: unknown, file?: string): DSConvError {
   });
 }
 
+function fromCommander(error: CommanderError): UsageError {
+  if (error.code === 'commander.help')
+    return new UsageError('no command is given; expected one of those above');
+  const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  return new UsageError(suggestion ? `${message} ${suggestion}` : message);
+}
+
 export function exitCodeOf(error: DSConvError): number {
   if (error instanceof UsageError) return EXIT_USAGE;
   return error instanceof InterruptedError ? EXIT_INTERRUPTED : EXIT_ERROR;
@@ -102,11 +107,6 @@ export function exitCodeOf(error: DSConvError): number {
 /** `{code, message}`, the form errors have in JSON. */
 export function errorAsJson(error: DSConvError): { code: string; message: string } {
   return { code: error.code, message: error.message };
-}
-
-/** Throws when Ctrl-C was pressed. */
-export function checkInterrupted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new InterruptedError();
 }
 
 /** Messages of other libraries may have several lines; a sentence has one. */

@@ -23,9 +23,9 @@ export function integer(text: string): number {
   return Number(text);
 }
 
-/** Parses `32` or `none`: bits of activations, where `none` keeps them float. */
-export function integerOrNone(text: string): number | null {
-  return text === 'none' ? null : integer(text);
+/** Parses `8` or `none`, which keeps activations float. Not null, which commander takes for a missing value. */
+export function integerOrNone(text: string): number | 'none' {
+  return text === 'none' ? text : integer(text);
 }
 
 /** Parses a comma-separated list. */
@@ -43,13 +43,8 @@ export function remainder(text: string): { modulus: number; remainder: number } 
 }
 
 /** Throws a typed error unless `low <= value <= high`. */
-export function checkRange(
-  name: string,
-  value: number | null | undefined,
-  low: number,
-  high = Infinity,
-): void {
-  if (value === undefined || value === null || (value >= low && value <= high)) return;
+export function checkRange(name: string, value: number | undefined, low: number, high = Infinity): void {
+  if (value === undefined || (value >= low && value <= high)) return;
   const expected = high === Infinity ? `at least ${low}` : `an integer from ${low} to ${high}`;
   throw new InvalidArgumentError(`${name} is ${value}; expected ${expected}`);
 }

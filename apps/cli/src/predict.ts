@@ -1,6 +1,6 @@
 /** Running a network on decoded pictures, and reading its probabilities. */
 import { type Network, preprocess, type RawImage } from '@dsconv/models';
-import { tensor4d, zeros } from '@tensorflow/tfjs-core';
+import { type Rank, tensor4d, zeros } from '@tensorflow/tfjs-core';
 
 export interface Prediction {
   /** Probabilities of one picture, one per class. */
@@ -37,7 +37,7 @@ export function predict(network: Network, images: readonly RawImage[]): Predicti
 /** Makes the network's tensors and lets the backend pack its filters, so that the first picture is timed like the others. */
 export function warmUpNetwork(network: Network): void {
   const { size, channels } = network.preprocessing;
-  const x = zeros<import('@tensorflow/tfjs-core').Rank.R4>([1, size, size, channels]);
+  const x = zeros<Rank.R4>([1, size, size, channels]);
   const y = network.predict(x);
   y.dataSync();
   x.dispose();

@@ -21,10 +21,11 @@ export function createProgram(context: Context): Command {
     .helpCommand(false)
     .configureOutput({
       writeOut: (text) => context.io.stdout.write(text),
+      writeErr: (text) => context.io.stderr.write(text),
       // Errors are printed by `main`, in one form.
-      writeErr: () => {},
       outputError: () => {},
       getOutHelpWidth: () => context.io.stdout.columns ?? 100,
+      getErrHelpWidth: () => context.io.stderr.columns ?? 100,
     })
     .exitOverride()
     .addHelpText(

@@ -5,10 +5,10 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import asc from 'assemblyscript/asc';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const debug = process.argv.includes('--debug');
-const asc = await import(process.env.DSCONV_ASC ?? 'assemblyscript/asc');
 
 await mkdir(join(here, 'build'), { recursive: true });
 for (const [name, features] of [
@@ -21,7 +21,6 @@ for (const [name, features] of [
     '--outFile',
     out,
     '-O3',
-    '--converge',
     '--noAssert',
     '--runtime',
     'stub',
@@ -36,9 +35,7 @@ for (const [name, features] of [
     ...features.flatMap((f) => ['--enable', f]),
     ...(debug ? ['--debug'] : []),
   ]);
-  if (error) {
-    console.error(stderr.toString() || error);
-    process.exit(1);
-  }
+  if (error || stderr.toString()) console.error(stderr.toString() || error);
+  if (error) process.exit(1);
   console.log(`${out.slice(here.length + 1)}: ${(await stat(out)).size} bytes`);
 }

@@ -96,6 +96,7 @@ export async function quantizeNetwork(
     );
   }
   const { activationBits = 8, onProgress } = options;
+  checkActivationBits(activationBits);
   checkNames(network, options);
   // All options are checked before the first layer is touched: the work may take minutes.
   const plans = architecture.layers.map((layer) => ({
@@ -155,6 +156,11 @@ function planLayer(
     );
   }
   return plan;
+}
+
+function checkActivationBits(bits: number | null): void {
+  if (bits === null || (Number.isInteger(bits) && bits >= 2 && bits <= 8)) return;
+  throw new InvalidArgumentError(`activationBits is ${bits}; expected an integer from 2 to 8, or null`);
 }
 
 function checkNames(network: Network, { layers = {} }: QuantizeNetworkOptions): void {

@@ -1,10 +1,67 @@
-import type { ArchitectureConfig, Network } from '@dsconv/models';
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import {
+  type ArchitectureConfig,
+  FileFormatError,
+  isNetworkFile,
+  type Network,
+  networkOf,
+  readNetwork,
+  readSafetensors,
+} from '@dsconv/models';
+import { describeNetwork } from './describe-network.js';
+import { readKerasNetwork } from './keras-mobilenet.js';
+import { readLayersModel } from './layers-model.js';
+import { readBytes } from './read-bytes.js';
+import { readTorchNetwork } from './torch-safetensors.js';
+
 export interface ReadFloatOptions {
+  /** The architecture, where it should not be found from the file: a name, or a name and sizes. */
   architecture?: ArchitectureConfig | string;
 }
+
+/**
+ * Reads a float network, whatever it is stored as, with batch normalization folded:
+ * a TensorFlow.js LayersModel (its folder or its model.json), a safetensors file with PyTorch's names, or our own file of a float network.
+ *
+ * @throws FileAccessError when the file, or a shard, cannot be read
+ * @throws FileFormatError when it is none of these, damaged, or already quantized
+ * @throws NotFiniteError naming tensor and index of a NaN or infinite value
+ * @throws UnknownModelError when `architecture` is not known
+ */
 export async function readFloatNetwork(path: string, options: ReadFloatOptions = {}): Promise<Network> {
-  throw new Error(`${path} ${options}`);
+  const { architecture } = options;
+  const wanted = typeof architecture === 'string' ? { name: architecture } : architecture;
+  if ((await stat(path).catch(() => null))?.isDirectory()) {
+    return readKeras(join(path, 'model.json'), wanted);
+  }
+  if (path.endsWith('.json')) return readKeras(path, wanted);
+  const bytes = await readBytes(path);
+  const file = readSafetensors(bytes, path);
+  if (isNetworkFile(file)) {
+    const network = networkOf(file, path);
+    if (network.isQuantized) {
+      throw new FileFormatError(path, 'is already quantized; expected a float network');
+    }
+    return network;
+  }
+  const sourceSha256 = createHash('sha256').update(bytes).digest('hex');
+  const { architecture: found, weights, hints } = readTorchNetwork(file, path, wanted);
+  return describeNetwork(found, weights, { source: basename(resolve(path)), sourceSha256 }, hints);
 }
+
+async function readKeras(modelPath: string, wanted?: ArchitectureConfig): Promise<Network> {
+  const file = await readLayersModel(modelPath);
+  const { architecture, weights } = readKerasNetwork(file, modelPath, wanted);
+  return describeNetwork(architecture, weights, { source: file.name, sourceSha256: file.sha256 });
+}
+
+/**
+ * Reads a network in our own one-file format, float or quantized.
+ *
+ * @throws FileAccessError, FileFormatError
+ */
 export async function readNetworkFile(path: string): Promise<Network> {
-  throw new Error(path);
+  return readNetwork(await readBytes(path), path);
 }

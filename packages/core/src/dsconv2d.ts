@@ -168,7 +168,11 @@ function resolveAttributes(
     throw new InvalidArgumentError(`leakyreluAlpha is ${leakyreluAlpha}; expected a finite number`);
   }
   if (activationBits !== null) {
-    checkBfpFormat({ bits: activationBits, blockSize: filter.blockSize }, geometry.inChannels, 'activation');
+    if (!Number.isInteger(activationBits) || activationBits < 2 || activationBits > 8) {
+      throw new InvalidArgumentError(
+        `activationBits is ${activationBits}; expected an integer from 2 to 8, or null`,
+      );
+    }
     const largest = filter.blockSize * 2 ** (filter.bits - 1) * (2 ** (activationBits - 1) - 1);
     if (largest > EXACT_LIMIT) {
       throw new InvalidArgumentError(

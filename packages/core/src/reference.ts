@@ -123,10 +123,9 @@ function integerTaps(x: Float32Array, filter: DSConvFilter, g: ConvGeometry, bit
       }
       const s = (tap * blocks + j) * outChannels + o;
       add(sum, blockScale * perChannel * (kds ? kds[s]! : 1) * product);
-      if (kdsBias || cdsBias) {
-        const shift = perChannel * (kdsBias ? kdsBias[s]! : 0) + (cdsBias ? cdsBias[o]! : 0);
-        add(sum, blockScale * shift * total);
-      }
+      // Two terms, though §4 writes them as one factor: where they nearly cancel, their sum says nothing about the rounding of either.
+      if (kdsBias) add(sum, blockScale * perChannel * kdsBias[s]! * total);
+      if (cdsBias) add(sum, blockScale * cdsBias[o]! * total);
     }
   };
 }

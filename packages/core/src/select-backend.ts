@@ -1,4 +1,4 @@
-import { getBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core';
+import { engine, getBackend, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core';
 import { getDSConvBackend, listDSConvBackends } from './contract.js';
 import { BackendUnavailableError } from './errors.js';
 
@@ -46,12 +46,18 @@ async function tryBackend(name: string): Promise<string | null> {
   if (!backend) return 'no package that registers it was imported';
   const support = await backend.probe();
   if (support !== true) return support.reason;
+  // TensorFlow.js catches what a factory throws, prints it and keeps it to itself; so the factory is called here.
+  const { registry, registryFactory } = engine();
+  const registered = registryFactory[name];
+  if (!registered) return 'its package registered no TensorFlow.js backend of that name';
   try {
+    registry[name] ??= await registered.factory();
     if (await setBackend(name)) return null;
     return 'TensorFlow.js could not create it';
   } catch (error) {
-    // A backend that failed half-way must not be found by the next setBackend.
+    // A backend that failed half-way must not be found by the next setBackend, but may be tried again from the start.
     removeBackend(name);
+    registerBackend(name, registered.factory, registered.priority);
     return error instanceof Error ? error.message : String(error);
   }
 }

@@ -1,7 +1,7 @@
-import { DSConvError } from '@dsconv/core';
-import { FileFormatError, ModelNotShippedError } from './errors.js';
+import { ModelNotShippedError } from './errors.js';
 import { readNetwork } from './format/network-reader.js';
 import type { Network } from './network.js';
+import { readAsset } from './read-asset.js';
 import { getModel, listModels } from './registry.js';
 
 /** Written out one by one, because bundlers find assets by this very expression. */
@@ -28,30 +28,6 @@ export async function loadModel(id: string): Promise<Network> {
   }
   const url = asset();
   return readNetwork(await readAsset(url), url.pathname.split('/').at(-1)!);
-}
-
-async function readAsset(url: URL): Promise<Uint8Array> {
-  try {
-    if (url.protocol === 'file:') {
-      // Node's fetch knows no file: URLs. The import is dynamic so that browsers never see it.
-      const { readFile } = await import('node:fs/promises');
-      const { buffer, byteOffset, byteLength } = await readFile(url);
-      return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-    }
-    const response = await fetch(url);
-    if (!response.ok)
-      throw new FileFormatError(url.href, `the server answered ${response.status}; expected 200`);
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (error) {
-    if (error instanceof DSConvError) throw error;
-    throw new FileFormatError(
-      url.href,
-      `cannot be read (${error instanceof Error ? error.message : error})`,
-      {
-        cause: error,
-      },
-    );
-  }
 }
 
 /** Folder of a few test pictures with `labels.json` (`[{file, labelIndex, label}]`) for a shipped model, or null. */

@@ -13,6 +13,8 @@ export interface ModelEntry {
   /** One line for people. */
   readonly title: string;
   readonly architecture: Required<ArchitectureConfig>;
+  /** What it was trained on: 'ImageNet-1k', 'CIFAR-10' or 'Fashion-MNIST'. */
+  readonly dataset: string;
   readonly preprocessing: Preprocessing;
   /** Class names in index order. */
   readonly labels: readonly string[];
@@ -67,6 +69,7 @@ const ENTRIES: readonly ModelEntry[] = [
     id: 'resnet20.fashion_mnist',
     title: 'ResNet-20 for Fashion-MNIST, trained and quantized by this project',
     architecture: { name: 'resnet20', inputSize: 28, channels: 1, classes: 10 },
+    dataset: 'Fashion-MNIST',
     preprocessing: FASHION_MNIST,
     labels: FASHION_MNIST_LABELS,
     weights: { shipped: true, licence: 'Apache-2.0' },
@@ -77,6 +80,7 @@ const ENTRIES: readonly ModelEntry[] = [
       id: `${name}.keras_in1k`,
       title: `MobileNet v1, width ${width}, for ImageNet-1k`,
       architecture: { name, inputSize: 224, channels: 3, classes: 1000 },
+      dataset: 'ImageNet-1k',
       preprocessing: KERAS_IMAGENET,
       labels: IMAGENET_LABELS,
       weights: {
@@ -90,6 +94,7 @@ const ENTRIES: readonly ModelEntry[] = [
       id: `resnet${depth}.cifar10`,
       title: `ResNet-${depth} for CIFAR-10`,
       architecture: { name: `resnet${depth}`, inputSize: 32, channels: 3, classes: 10 },
+      dataset: 'CIFAR-10',
       preprocessing: CIFAR10,
       labels: CIFAR10_LABELS,
       weights: {
@@ -103,6 +108,7 @@ const ENTRIES: readonly ModelEntry[] = [
       id: `resnet${depth}.tv_in1k`,
       title: `ResNet-${depth} for ImageNet-1k`,
       architecture: { name: `resnet${depth}`, inputSize: 224, channels: 3, classes: 1000 },
+      dataset: 'ImageNet-1k',
       preprocessing: TORCHVISION_IMAGENET,
       labels: IMAGENET_LABELS,
       weights: {

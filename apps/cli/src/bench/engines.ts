@@ -20,6 +20,9 @@ import {
 import { MissingPackageError, oneLine } from '../errors.js';
 import { type BenchLayer, outputChannels, product, randomArray, randomNumbers } from './layer.js';
 
+/** As the quantizer does it: below this depth a filter has one scale per channel. */
+const PER_CHANNEL_BELOW = 16;
+
 export interface Engine {
   /** Backend or peer. */
   name: string;
@@ -140,6 +143,3 @@ function randomFilter(layer: BenchLayer): DSConvFilter {
     q,
   );
 }
-
-/** As the quantizer does it: below this depth the filter has one scale per channel. */
-const PER_CHANNEL_BELOW = 16;

@@ -12,8 +12,8 @@ import {
 } from '../bench/layers.js';
 import { NETWORKS, networkLayers } from '../bench/network-layers.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
-import { checkInterrupted } from '../errors.js';
 import { table } from '../format.js';
+import { turn } from '../interruption.js';
 import { describeMachine } from '../machine.js';
 import { type CommonOptions, checkRange, integer, list, withCommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
@@ -71,11 +71,10 @@ async function benchLayers(options: BenchOptions, { io }: Context): Promise<void
   try {
     for (const { name, layers } of networks) {
       for (const layer of layers) {
-        checkInterrupted(io.signal);
+        await turn(io.signal);
         progress.update(done++, `${name}: ${layer.name}`);
         const times = await measureLayer(engines, layer, runs);
         cases.push(...engines.map((engine, n) => benchCase(name, layer, engine, times[n]!)));
-        await new Promise(setImmediate);
       }
     }
   } finally {

@@ -2,7 +2,8 @@ import { InvalidArgumentError } from '@dsconv/core';
 import type { Network } from '@dsconv/models';
 import { useBackend } from '../backends.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
-import { checkInterrupted, EXIT_ERROR, errorAsJson, toDSConvError } from '../errors.js';
+import { EXIT_ERROR, errorAsJson, toDSConvError } from '../errors.js';
+import { turn } from '../interruption.js';
 import { openNetwork } from '../networks.js';
 import { type CommonOptions, checkRange, integer, withCommonOptions } from '../options.js';
 import { expandPictures, readPicture } from '../pictures.js';
@@ -50,7 +51,7 @@ async function classify(pictures: string[], options: ClassifyOptions, context: C
   const progress = createProgress(io, options.json === true || files.length < 2, 'classify', files.length);
   const results: Result[] = [];
   for (const [n, file] of files.entries()) {
-    checkInterrupted(io.signal);
+    await turn(io.signal);
     progress.update(n, file);
     const result = await classifyOne(file, network, options.top);
     results.push(result);

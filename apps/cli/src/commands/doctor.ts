@@ -1,12 +1,13 @@
-import { getDSConvBackend, runSelfTest, type TierStatus } from '@dsconv/core';
-import { backend as currentBackend, getKernel, setBackend } from '@tensorflow/tfjs-core';
+import { BackendUnavailableError, getDSConvBackend, runSelfTest, type TierStatus } from '@dsconv/core';
+import { backend as currentBackend, findBackendFactory, getKernel, setBackend } from '@tensorflow/tfjs-core';
 import { BACKENDS, quietTensorFlow, useBackend } from '../backends.js';
 import { tierEngines } from '../bench/engines.js';
 import type { BenchLayer } from '../bench/layer.js';
 import { gmacs, median, sample, warmUp } from '../bench/measure.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
-import { checkInterrupted, oneLine } from '../errors.js';
+import { oneLine } from '../errors.js';
 import { table } from '../format.js';
+import { turn } from '../interruption.js';
 import { describeMachine } from '../machine.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
@@ -59,11 +60,9 @@ async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
   const progress = createProgress(io, options.json === true, 'doctor', jobs.length);
   const reports: TierReport[] = [];
   for (const { name, status } of jobs) {
-    checkInterrupted(io.signal);
+    await turn(io.signal);
     progress.update(reports.length, `${name} ${status.tier}`);
     reports.push(await examine(name, status));
-    // Between two tiers the event loop runs, so that Ctrl-C is heard.
-    await new Promise(setImmediate);
   }
   progress.finish();
   const machine = describeMachine();
@@ -98,7 +97,7 @@ async function examine(name: string, status: TierStatus): Promise<TierReport> {
     const [engine] = await tierEngines(name, [tier]);
     const pinned = engine!.backend;
     report.selfTest = false;
-    await setBackend(pinned);
+    if (!(await setBackend(pinned))) await explain(pinned);
     await runSelfTest(pinned, currentBackend(), (kernel) => getKernel(kernel, pinned).kernelFunc);
     report.selfTest = true;
     const layer = engine!.prepare(LAYER);
@@ -111,4 +110,10 @@ async function examine(name: string, status: TierStatus): Promise<TierReport> {
     report.reason = oneLine(error instanceof Error ? error.message : String(error));
   }
   return report;
+}
+
+/** TensorFlow.js keeps the reason to itself when a backend cannot be created; asked directly, the factory tells it. */
+async function explain(backendName: string): Promise<never> {
+  await findBackendFactory(backendName)();
+  throw new BackendUnavailableError(`TensorFlow.js could not create backend '${backendName}'`);
 }

@@ -4,9 +4,10 @@ import { useBackend } from '../backends.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
 import { type Sample, selectSamples } from '../data-sets/data-set.js';
 import { openDataSet } from '../data-sets/index.js';
-import { checkInterrupted, DataSetError } from '../errors.js';
+import { DataSetError } from '../errors.js';
 import { Scores } from '../eval-scores.js';
 import { bytes, count, percent } from '../format.js';
+import { turn } from '../interruption.js';
 import type { Io } from '../io.js';
 import { peakMemory } from '../machine.js';
 import { openNetwork } from '../networks.js';
@@ -30,7 +31,7 @@ export const registerEval: RegisterCommand = (program, context) => {
     .requiredOption('--model <file|id>', 'quantized file, float network, or id of a network in the package')
     .option('--reference <file|id>', 'network to agree with, usually the float one')
     .option('--limit <n>', 'at most this many pictures, spread evenly over the set', integer)
-    .option('--batch <n>', 'pictures per run', integer, 8)
+    .option('--batch <n>', 'pictures per run', integer, 1)
     .option(
       '--filter-mod <m=r>',
       'only pictures whose number leaves remainder r when divided by m',
@@ -133,7 +134,7 @@ async function run(
   if (reference) warmUpNetwork(reference);
   try {
     for (let start = 0; start < samples.length; start += options.batch) {
-      checkInterrupted(io.signal);
+      await turn(io.signal);
       progress.update(start);
       const batch = samples.slice(start, start + options.batch);
       // Decoded before the clock starts: the decoder works on other threads and would slow the network down.

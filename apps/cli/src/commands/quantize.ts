@@ -4,8 +4,9 @@ import { writeNetwork } from '@dsconv/models';
 import { Option } from 'commander';
 import { useBackend } from '../backends.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
-import { checkInterrupted, FileError } from '../errors.js';
+import { FileError } from '../errors.js';
 import { bytes, decibels, table } from '../format.js';
+import { turn } from '../interruption.js';
 import { openNetwork } from '../networks.js';
 import { type CommonOptions, checkRange, integer, integerOrNone, withCommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
@@ -17,7 +18,7 @@ interface QuantizeOptions extends CommonOptions {
   block: number;
   firstBits: number;
   depthwiseBits: number;
-  activationBits: number | null;
+  activationBits: number | 'none';
   scales: 'f16' | 'f32';
   method: 'absmax' | 'search';
   architecture?: string;
@@ -49,11 +50,12 @@ export const registerQuantize: RegisterCommand = (program, context) => {
 };
 
 async function quantize(input: string, options: QuantizeOptions, { io }: Context): Promise<void> {
-  const { output, bits, block, firstBits, depthwiseBits, activationBits, method } = options;
+  const { output, bits, block, firstBits, depthwiseBits, method } = options;
+  const activationBits = options.activationBits === 'none' ? null : options.activationBits;
   checkRange('--bits', bits, 2, 8);
   checkRange('--first-bits', firstBits, 2, 8);
   checkRange('--depthwise-bits', depthwiseBits, 2, 8);
-  checkRange('--activation-bits', activationBits, 2, 8);
+  checkRange('--activation-bits', activationBits ?? undefined, 2, 8);
   checkRange('--block', block, 1);
   await checkOutputPath(output);
   await checkNotSame(input, output);
@@ -72,14 +74,13 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
       method,
       scales: options.scales === 'f16' ? 'float16' : 'float32',
       onProgress({ done, layer }) {
-        checkInterrupted(io.signal);
         progress.update(done, layer ?? '');
       },
     });
   } finally {
     progress.finish();
   }
-  checkInterrupted(io.signal);
+  await turn(io.signal);
   await writeFileAtomic(output, writeNetwork(result.network));
   if (options.json) printJson(io, { ...result.report, output });
   else io.stdout.write(describe(result.report, output));

@@ -1,19 +1,28 @@
 /**
  * Block floating point (NUMERICS §3) of one block of one pixel, vectorised over its channels.
  *
- * Rounding: x / scale is x times a power of two, hence exact; adding 1.5 * 2^23 rounds it half to even into the low mantissa
+ * Rounding: x / scale is x times a power of two, hence exact (fused or not); adding 1.5 * 2^23 rounds it half to even into the low mantissa
  * bits, and subtracting that constant's bit pattern as an integer leaves M. |x / scale| <= 2^(m-1), so only the clamp at
  * ±(2^(m-1) - 1) remains.
  */
+import { madd } from './math';
+
 export const MAGIC: f32 = 12582912;
-const MAGIC_BITS: i32 = 0x4b400000;
+
+/**
+ * Constants of the loops, loaded from memory rather than written as v128 constants: V8 builds those anew (three instructions) at
+ * every use. abs mask; 1.5 * 2^23, as a float and as its bits.
+ */
+const CONSTANTS: usize = memory.data<i32>([
+  0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff, 0x4b400000, 0x4b400000, 0x4b400000, 0x4b400000,
+], 16);
 
 /** Where a block's tail of fewer than 16 values is copied and padded with zeros. */
 const tail = memory.data(64, 16);
 
 /** Largest bits & 0x7fffffff of n floats: orders |x|, infinities and NaNs on top. */
 export function maxBits(x: usize, n: i32): i32 {
-  const mask = i32x4.splat(0x7fffffff);
+  const mask = v128.load(CONSTANTS);
   let m = i32x4.splat(0);
   let i = 0;
   for (; i + 16 <= n; i += 16) {
@@ -53,8 +62,8 @@ export function maxBits(x: usize, n: i32): i32 {
 }
 
 // @ts-ignore: decorator
-@inline function integers(x: v128, inverse: v128): v128 {
-  return i32x4.sub(f32x4.add(f32x4.mul(x, inverse), f32x4.splat(MAGIC)), i32x4.splat(MAGIC_BITS));
+@inline function integers(x: v128, inverse: v128, magic: v128): v128 {
+  return i32x4.sub(madd(x, inverse, magic), magic);
 }
 
 function padTail(x: usize, n: i32): void {
@@ -66,30 +75,32 @@ function padTail(x: usize, n: i32): void {
 }
 
 // @ts-ignore: decorator
-@inline function narrow16(x: usize, inverse: v128, lo: v128, hi: v128): v128 {
-  const a = i8x16_pair(v128.load(x), v128.load(x, 16), inverse);
-  const b = i8x16_pair(v128.load(x, 32), v128.load(x, 48), inverse);
+@inline function narrow16(x: usize, inverse: v128, magic: v128, lo: v128, hi: v128): v128 {
+  const a = pair(v128.load(x), v128.load(x, 16), inverse, magic);
+  const b = pair(v128.load(x, 32), v128.load(x, 48), inverse, magic);
   return i8x16.max_s(i8x16.min_s(i8x16.narrow_i16x8_s(a, b), hi), lo);
 }
 
 // @ts-ignore: decorator
-@inline function i8x16_pair(a: v128, b: v128, inverse: v128): v128 {
-  return i16x8.narrow_i32x4_s(integers(a, inverse), integers(b, inverse));
+@inline function pair(a: v128, b: v128, inverse: v128, magic: v128): v128 {
+  return i16x8.narrow_i32x4_s(integers(a, inverse, magic), integers(b, inverse, magic));
 }
 
 /**
- * Block of n floats to signed bytes at dst, zero padded to a multiple of 4; up to 15 bytes beyond are overwritten with zeros.
+ * Block of n floats, maxBits `bits`, to signed bytes at dst, zero padded to a multiple of 4; up to 15 bytes beyond are overwritten with zeros.
  * Per segment of `segment` depths (a multiple of 16) a start value goes to starts, starts + 16, …: two i16 in 32 bits,
  * -(sum of M) << shift over the depths 4k, 4k+1 (low half) and 4k+2, 4k+3 (high half). Returns the scale; ΣM in lastSum.
  */
 export let lastSum: i32 = 0;
 
-export function quantizeI8(x: usize, n: i32, dst: usize, mantissa: i32, segment: i32, shift: i32, starts: usize): f32 {
-  const bits = maxBits(x, n);
+export function quantizeI8(
+  x: usize, n: i32, bits: i32, dst: usize, mantissa: i32, segment: i32, shift: i32, starts: usize,
+): f32 {
   const scale = scaleOf(bits, mantissa);
   const good = scale > 0;
   const inverse = f32x4.splat(good ? inverseOf(bits, mantissa) : 0);
   const limit = (1 << (mantissa - 1)) - 1;
+  const magic = v128.load(CONSTANTS, 16);
   const hi = i8x16.splat(<i8>limit);
   const lo = i8x16.neg(hi);
   let total = 0;
@@ -99,7 +110,7 @@ export function quantizeI8(x: usize, n: i32, dst: usize, mantissa: i32, segment:
     let sum = i16x8.splat(0);
     if (good) {
       for (; i + 16 <= end; i += 16) {
-        const v = narrow16(x, inverse, lo, hi);
+        const v = narrow16(x, inverse, magic, lo, hi);
         v128.store(dst, v);
         sum = i16x8.add(sum, i16x8.extadd_pairwise_i8x16_s(v));
         x += 64;
@@ -107,7 +118,7 @@ export function quantizeI8(x: usize, n: i32, dst: usize, mantissa: i32, segment:
       }
       if (i < end) {
         padTail(x, end - i);
-        const v = narrow16(tail, inverse, lo, hi);
+        const v = narrow16(tail, inverse, magic, lo, hi);
         v128.store(dst, v);
         sum = i16x8.add(sum, i16x8.extadd_pairwise_i8x16_s(v));
       }
@@ -128,13 +139,13 @@ export function quantizeI8(x: usize, n: i32, dst: usize, mantissa: i32, segment:
   return scale;
 }
 
-/** Block of n floats to i16 at dst, zero padded to a multiple of 4 (up to 15 values beyond become zero). ΣM in lastSum. */
-export function quantizeI16(x: usize, n: i32, dst: usize, mantissa: i32): f32 {
-  const bits = maxBits(x, n);
+/** Block of n floats, maxBits `bits`, to i16 at dst, zero padded to a multiple of 4 (up to 15 values beyond become zero). ΣM in lastSum. */
+export function quantizeI16(x: usize, n: i32, bits: i32, dst: usize, mantissa: i32): f32 {
   const scale = scaleOf(bits, mantissa);
   const good = scale > 0;
   const inverse = f32x4.splat(good ? inverseOf(bits, mantissa) : 0);
   const limit = (1 << (mantissa - 1)) - 1;
+  const magic = v128.load(CONSTANTS, 16);
   const hi = i16x8.splat(<i16>limit);
   const lo = i16x8.neg(hi);
   let sum = i32x4.splat(0);
@@ -154,7 +165,7 @@ export function quantizeI16(x: usize, n: i32, dst: usize, mantissa: i32): f32 {
       padTail(x, n - i);
       from = tail;
     }
-    const v = i16x8.max_s(i16x8.min_s(i8x16_pair(v128.load(from), v128.load(from, 16), inverse), hi), lo);
+    const v = i16x8.max_s(i16x8.min_s(pair(v128.load(from), v128.load(from, 16), inverse, magic), hi), lo);
     v128.store(dst, v);
     sum = i32x4.add(sum, i32x4.dot_i16x8_s(v, ones));
     x += 32;
@@ -177,9 +188,9 @@ export function roundBlock(x: usize, y: usize, n: i32, mantissa: i32): void {
   const inverse = inverseOf(bits, mantissa);
   const limit = <f32>((1 << (mantissa - 1)) - 1);
   const inv4 = f32x4.splat(inverse), scale4 = f32x4.splat(scale), hi4 = f32x4.splat(limit), lo4 = f32x4.splat(-limit);
-  const magic4 = f32x4.splat(MAGIC);
+  const magic4 = v128.load(CONSTANTS, 16);
   for (; i + 4 <= n; i += 4) {
-    const r = f32x4.sub(f32x4.add(f32x4.mul(v128.load(x), inv4), magic4), magic4);
+    const r = f32x4.sub(madd(v128.load(x), inv4, magic4), magic4);
     v128.store(y, f32x4.mul(f32x4.pmax(f32x4.pmin(r, hi4), lo4), scale4));
     x += 16;
     y += 16;

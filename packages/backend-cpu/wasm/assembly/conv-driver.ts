@@ -7,13 +7,10 @@ import { alloc, free } from './heap';
 import { TILE_C, segmentDepths, segmentsOf, paddedDepth, blocksOf } from './layout';
 import { batch, isPointwise, kh, kw, outH, outW } from './call';
 import { round4 } from './math';
-import { clearAcc } from './scratch';
 import { gather, setRows, setScales, setStarts } from './gather';
-import { SEG_FIRST, SEG_LAST, SEG_MIDDLE, SEG_ONLY, tileI8 } from './tile-i8-relaxed';
-import { tileI16 } from './tile-i16';
-import { tileFloat, tileStem } from './tile-float';
+import { setOutput, sweepFloat, sweepI16, sweepI8 } from './sweep';
+import { SEG_FIRST, SEG_LAST, SEG_MIDDLE, SEG_ONLY } from './tile-i8-relaxed';
 import { unpackF32, unpackI16, unpackU8 } from './unpack';
-import { writeTile } from './epilogue';
 
 export const PATH_I8: i32 = 0;
 export const PATH_I16: i32 = 1;
@@ -21,12 +18,11 @@ export const PATH_STEM: i32 = 2;
 export const PATH_WEIGHT_ONLY: i32 = 3;
 export const PATH_FLOAT: i32 = 4;
 
-/** Bytes of gathered rows per chunk: half of a 1 MiB L2 would do, a quarter leaves room for the output. */
-const CHUNK_BYTES: i32 = 196608;
-const CHUNK_MAX: i32 = 256;
+/** Bytes of rows, and pixels, per chunk at most: measured on 1 MiB of L2. Fewer pixels than 16 would not repay unpacking. */
+const CHUNK_BYTES: i32 = 524288;
+const CHUNK_MAX: i32 = 64;
 
 const ONES: usize = memory.data<f32>([1, 1, 1, 1, 1, 1, 1, 1], 16);
-const ZEROS: usize = memory.data<f32>([0, 0, 0, 0, 0, 0, 0, 0], 16);
 
 /** What a driver call works on; filled by conv.ts. Offsets into tables are for group 0. */
 // @ts-ignore: decorator
@@ -94,9 +90,9 @@ function unpackTile(p: Plan, src: usize, panel: usize, taps: i32, ks: usize, kb:
     for (let c = 0; c < p.depth; c += p.block) {
       const n = min(p.block, p.depth - c);
       if (p.path == PATH_STEM) {
-        unpackF32(src, panel, n, p.storage, ONES, ZEROS);
+        unpackF32(src, panel, n, p.storage, ONES, 0);
       } else {
-        unpackF32(src, panel, n, p.storage, ks, kb ? kb : ZEROS);
+        unpackF32(src, panel, n, p.storage, ks, kb);
         if (p.perBlock) ks += 32;
         if (kb) kb += 32;
       }
@@ -147,6 +143,12 @@ export function runConv(p: Plan): i32 {
       const full = count & ~3;
       if (!direct) gather(first, round4(count), rows, scales, starts, sums);
       else if (p.raw && full < count) gather(first + full, 4, rows, 0, 0, 0);
+      // Rows and tables of the chunk, and the way from one row tile to the next.
+      const tile = <usize>(first >> 2) << 4;
+      const a = direct ? from + <usize>first * p.stride : rows, lda = direct ? p.stride : <usize>k;
+      const scStep = <usize>(direct ? p.groups * nb : taps * nb) << 4, stStep = <usize>(direct ? p.groups * ns : taps * ns) << 4;
+      const sc = direct ? scalesFrom + tile * (p.groups * nb) : scales, st = direct ? startsFrom + tile * (p.groups * ns) : starts;
+      const sm: usize = !sumsFrom ? 0 : direct ? sumsFrom + tile * (p.groups * nb) : sums;
       let w = groupWeights, ks = groupKs, kb = groupKb;
       for (let o = g * per, oEnd = o + per; o < oEnd; o += TILE_C) {
         const channels = min(TILE_C, oEnd - o);
@@ -158,38 +160,21 @@ export function runConv(p: Plan): i32 {
           w = unpackTile(p, w, panel, taps, ks, kb);
         }
         const at = <usize>o << 2;
-        for (let i = 0; i < count; i += 4) {
-          let a = rows + <usize>i * k, lda: usize = k;
-          let sc = scales + (<usize>i * (taps * nb) << 2), st = starts + (<usize>i * (taps * ns) << 2);
-          let sm = sumsFrom ? sums + (<usize>i * (taps * nb) << 2) : 0;
-          if (direct) {
-            a = from + <usize>(first + i) * p.stride;
-            lda = p.stride;
-            if (p.raw && i == full) {
-              a = rows;
-              lda = k;
-            }
-            const tile = <usize>((first + i) >> 2) << 4;
-            sc = scalesFrom + tile * (p.groups * nb);
-            st = startsFrom + tile * (p.groups * ns);
-            if (sumsFrom) sm = sumsFrom + tile * (p.groups * nb);
-          }
-          if (integer) {
-            clearAcc();
-            const blockScales = p.perBlock ? ks : 0;
-            if (ASC_FEATURE_RELAXED_SIMD && p.path == PATH_I8) tileI8(a, lda, st, sc, sm, tilePanel, table, taps * ns, blockScales, kb);
-            else tileI16(a, lda, sc, sm, tilePanel, table, taps * nb, blockScales, kb);
-          } else if (p.path == PATH_STEM) {
-            tileStem(a, lda, tilePanel, table, taps * nb);
-          } else {
-            tileFloat(a, lda, tilePanel, taps * p.depth);
-          }
-          const offset = (<usize>(first + i) * ldy) + at;
-          const cs = p.path == PATH_STEM || (integer && !p.perBlock) ? ks : 0;
-          writeTile(
-            p.y + offset, ldy, min(4, count - i), channels, cs, p.bias ? p.bias + at : 0,
-            p.residual ? p.residual + offset : 0, p.alphas + at,
-          );
+        const offset = <usize>first * ldy + at;
+        setOutput(
+          p.y + offset, ldy, channels, p.path == PATH_STEM || (integer && !p.perBlock) ? ks : 0, p.bias ? p.bias + at : 0,
+          p.residual ? p.residual + offset : 0, p.alphas + at,
+        );
+        const blockScales: usize = p.perBlock ? ks : 0;
+        if (ASC_FEATURE_RELAXED_SIMD && p.path == PATH_I8) {
+          sweepI8(count, a, lda, sc, scStep, st, stStep, sm, tilePanel, table, taps * ns, blockScales, kb);
+        } else if (p.path == PATH_I16) {
+          sweepI16(count, a, lda, sc, scStep, sm, tilePanel, table, taps * nb, blockScales, kb);
+        } else {
+          // x itself has no rows behind the last: those of a short last tile were gathered.
+          const whole = direct && p.raw ? full : count;
+          sweepFloat(whole, a, lda, tilePanel, table, p.path == PATH_STEM ? taps * nb : 0, taps * p.depth, p.depth == 3 && nb == 1);
+          if (whole < count) sweepFloat(count - whole, rows, k, tilePanel, table, 0, taps * p.depth, false);
         }
         ks += perTile;
         if (kb) kb += shiftPerTile;

@@ -91,6 +91,8 @@ export function gather(first: i32, count: i32, rows: usize, scales: usize, start
   let x = first % outW, rest = first / outW;
   let y = rest % outH, n = rest / outH;
   let to = rows;
+  const contiguous = dilationW == 1 && rowBytes == rowStride && scaleCount == 0 && startCount == 0;
+  const lineBytes = <usize>kw * rowBytes;
   for (let p = 0; p < count; p++) {
     const lane = <usize>(p & 3) << 2, tile = <usize>(p >> 2);
     let toScale = scales + (tile * (taps * scaleCount) << 4) + lane;
@@ -103,6 +105,12 @@ export function gather(first: i32, count: i32, rows: usize, scales: usize, start
       const lineInside = inside && <u32>iy < <u32>inH;
       const line = (n * inH + iy) * inW;
       let ix = left;
+      // A row of taps that lies side by side in memory, without tables beside it, is one copy.
+      if (contiguous && lineInside && ix >= 0 && ix + kw <= inW) {
+        copyRow(to, rowsFrom + <usize>(line + ix) * rowStride, lineBytes);
+        to += lineBytes;
+        continue;
+      }
       for (let s = 0; s < kw; s++, ix += dilationW) {
         if (lineInside && <u32>ix < <u32>inW) {
           const pixel = line + ix;

@@ -4,7 +4,7 @@
  * Rows are followed by zero rows up to a multiple of 4 and at least one: row number `pixels` is what padding taps point to,
  * with scale 0. Scales, starts and sums are interleaved by 4 pixels, [ceil][entry][4], as a row tile reads them.
  */
-import { quantizeI16, quantizeI8, lastSum, bfp_round } from './bfp';
+import { bfp_round, lastSum, maxBits, quantizeI16, quantizeI8 } from './bfp';
 import { ceilDiv, round4 } from './math';
 import {
   F_BLOCK, F_DEPTH, F_GROUPS, F_SHIFT, F_STORAGE, HEADER_BYTES, I_BYTES, I_KIND, I_MANTISSA, I_PIXELS, I_ROWS, I_SCALES,
@@ -109,17 +109,20 @@ function quantizeRow(filter: usize, image: usize, pixel: i32, x: usize, count: i
     let scales = image + load<usize>(image, I_SCALES) + tile * (groups * nb << 4) + lane;
     let starts = image + load<usize>(image, I_STARTS) + tile * (groups * ns << 4) + lane;
     let sums = image + load<usize>(image, I_SUMS) + tile * (groups * nb << 4) + lane;
+    // First the largest exponents of all blocks, kept where their scales will be: a block's conversion waits for its own, and
+    // those of other blocks would wait with it.
     let from = x;
     for (let g = 0; g < groups; g++) {
       for (let c = 0; c < depth; c += block) {
         const n = min(block, depth - c);
+        const bits = maxBits(from, n);
         let scale: f32;
         if (ASC_FEATURE_RELAXED_SIMD && format == ROW_I8) {
-          scale = quantizeI8(from, n, to, mantissa, segment, shift, starts);
+          scale = quantizeI8(from, n, bits, to, mantissa, segment, shift, starts);
           starts += ceilDiv(n, segment) << 4;
           to += round4(n);
         } else {
-          scale = quantizeI16(from, n, to, mantissa);
+          scale = quantizeI16(from, n, bits, to, mantissa);
           to += round4(n) << 1;
         }
         f32.store(scales, scale);

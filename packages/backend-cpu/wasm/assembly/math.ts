@@ -14,24 +14,33 @@
 
 /**
  * exp(x), relative error below 2e-7 where the result is normal; +inf above 88.7, 0 far below. x = n ln2 + r with |r| <= ln2/2, a
- * degree-6 polynomial for exp(r), and 2^n applied in two halves so that n = 128 and n < -126 do not wrap.
+ * degree-6 polynomial for exp(r), and 2^n applied in two halves so that n = 128 and n < -126 do not wrap. Adding n << 23 to the bits of
+ * 1.0 makes 2^n.
  */
-export function exp4(x: v128): v128 {
-  x = f32x4.pmin(f32x4.splat(130), f32x4.pmax(f32x4.splat(-130), x));
-  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504)));
-  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
-  let p = f32x4.splat(1.3888889e-3);
-  p = madd(p, r, f32x4.splat(8.3333333e-3));
-  p = madd(p, r, f32x4.splat(4.16666667e-2));
-  p = madd(p, r, f32x4.splat(1.66666667e-1));
-  p = madd(p, r, f32x4.splat(0.5));
-  p = madd(p, r, f32x4.splat(1));
-  p = madd(p, r, f32x4.splat(1));
-  const i = i32x4.trunc_sat_f32x4_s(n);
+const EXP: usize = memory.data<f32>([
+  130, -130, 1.44269504, 0.693359375, -2.12194440e-4, 1.3888889e-3, 8.3333333e-3, 4.16666667e-2, 1.66666667e-1, 0.5, 1,
+], 16);
+
+// @ts-ignore: decorator
+@inline export function exp4(x: v128): v128 {
+  // Constants from memory: V8 would build vector constants anew (three instructions each) at every use.
+  x = f32x4.pmin(v128.load32_splat(EXP), f32x4.pmax(v128.load32_splat(EXP, 4), x));
+  const n = f32x4.nearest(f32x4.mul(x, v128.load32_splat(EXP, 8)));
+  let r = f32x4.sub(x, f32x4.mul(n, v128.load32_splat(EXP, 12)));
+  r = f32x4.sub(r, f32x4.mul(n, v128.load32_splat(EXP, 16)));
+  const one = v128.load32_splat(EXP, 40);
+  let p = v128.load32_splat(EXP, 20);
+  p = madd(p, r, v128.load32_splat(EXP, 24));
+  p = madd(p, r, v128.load32_splat(EXP, 28));
+  p = madd(p, r, v128.load32_splat(EXP, 32));
+  p = madd(p, r, v128.load32_splat(EXP, 36));
+  p = madd(p, r, one);
+  p = madd(p, r, one);
+  // |n| <= 188, so its integer is in the low bits of n + 1.5 * 2^23.
+  const i = i32x4.sub(f32x4.add(n, f32x4.splat(12582912)), i32x4.splat(0x4b400000));
   const half = i32x4.shr_s(i, 1);
-  const a = i32x4.shl(i32x4.add(half, i32x4.splat(127)), 23);
-  const b = i32x4.shl(i32x4.add(i32x4.sub(i, half), i32x4.splat(127)), 23);
+  const a = i32x4.add(i32x4.shl(half, 23), one);
+  const b = i32x4.add(i32x4.shl(i32x4.sub(i, half), 23), one);
   return f32x4.mul(f32x4.mul(p, a), b);
 }
 
@@ -49,10 +58,14 @@ export const PRELU: i32 = 5;
 // @ts-ignore: decorator
 @inline export function relu4(x: v128): v128 { return f32x4.pmax(x, f32x4.splat(0)); }
 
+/** x * sigmoid(x) as x / (1 + exp(-x)): -0 where exp overflows, NaN for NaN and -infinity as x * sigmoid(x) has it. */
+// @ts-ignore: decorator
+@inline export function silu4(x: v128): v128 { return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x)))); }
+
 export function activate4(x: v128, activation: i32, alpha: v128): v128 {
   if (activation == RELU) return relu4(x);
   if (activation == RELU6) return f32x4.pmin(relu4(x), f32x4.splat(6));
-  if (activation == SILU) return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
+  if (activation == SILU) return silu4(x);
   if (activation >= LEAKY) return v128.bitselect(f32x4.mul(x, alpha), x, f32x4.lt(x, f32x4.splat(0)));
   return x;
 }

@@ -2,35 +2,55 @@
 import { madd } from './math';
 import { ACC } from './scratch';
 
-/** ACC += float(P) * scale (* ks). The scale first: a power of two, so this product is exact. */
+/**
+ * ACC += float(P) * scale (* ks); the first block of a tile (fresh) stores instead. The scale comes before ks: a power of two, so
+ * that product is exact.
+ */
 // @ts-ignore: decorator
 @inline export function flush(
-  c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128, c30: v128, c31: v128, scales: usize, ks: usize,
+  c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128, c30: v128, c31: v128, scales: usize, ks: usize, fresh: bool,
 ): void {
   const e0 = v128.load32_splat(scales), e1 = v128.load32_splat(scales, 4);
   const e2 = v128.load32_splat(scales, 8), e3 = v128.load32_splat(scales, 12);
-  if (ks) {
-    const s0 = v128.load(ks), s1 = v128.load(ks, 16);
-    scaled(0, c00, e0, s0); scaled(16, c01, e0, s1);
-    scaled(32, c10, e1, s0); scaled(48, c11, e1, s1);
-    scaled(64, c20, e2, s0); scaled(80, c21, e2, s1);
-    scaled(96, c30, e3, s0); scaled(112, c31, e3, s1);
-  } else {
-    plain(0, c00, e0); plain(16, c01, e0);
-    plain(32, c10, e1); plain(48, c11, e1);
-    plain(64, c20, e2); plain(80, c21, e2);
-    plain(96, c30, e3); plain(112, c31, e3);
+  c00 = f32x4.convert_i32x4_s(c00); c01 = f32x4.convert_i32x4_s(c01);
+  c10 = f32x4.convert_i32x4_s(c10); c11 = f32x4.convert_i32x4_s(c11);
+  c20 = f32x4.convert_i32x4_s(c20); c21 = f32x4.convert_i32x4_s(c21);
+  c30 = f32x4.convert_i32x4_s(c30); c31 = f32x4.convert_i32x4_s(c31);
+  if (!ks) {
+    if (fresh) {
+      v128.store(ACC, f32x4.mul(c00, e0)); v128.store(ACC, f32x4.mul(c01, e0), 16);
+      v128.store(ACC, f32x4.mul(c10, e1), 32); v128.store(ACC, f32x4.mul(c11, e1), 48);
+      v128.store(ACC, f32x4.mul(c20, e2), 64); v128.store(ACC, f32x4.mul(c21, e2), 80);
+      v128.store(ACC, f32x4.mul(c30, e3), 96); v128.store(ACC, f32x4.mul(c31, e3), 112);
+      return;
+    }
+    accumulate(0, c00, e0); accumulate(16, c01, e0);
+    accumulate(32, c10, e1); accumulate(48, c11, e1);
+    accumulate(64, c20, e2); accumulate(80, c21, e2);
+    accumulate(96, c30, e3); accumulate(112, c31, e3);
+    return;
   }
+  const s0 = v128.load(ks), s1 = v128.load(ks, 16);
+  c00 = f32x4.mul(c00, e0); c01 = f32x4.mul(c01, e0);
+  c10 = f32x4.mul(c10, e1); c11 = f32x4.mul(c11, e1);
+  c20 = f32x4.mul(c20, e2); c21 = f32x4.mul(c21, e2);
+  c30 = f32x4.mul(c30, e3); c31 = f32x4.mul(c31, e3);
+  if (fresh) {
+    v128.store(ACC, f32x4.mul(c00, s0)); v128.store(ACC, f32x4.mul(c01, s1), 16);
+    v128.store(ACC, f32x4.mul(c10, s0), 32); v128.store(ACC, f32x4.mul(c11, s1), 48);
+    v128.store(ACC, f32x4.mul(c20, s0), 64); v128.store(ACC, f32x4.mul(c21, s1), 80);
+    v128.store(ACC, f32x4.mul(c30, s0), 96); v128.store(ACC, f32x4.mul(c31, s1), 112);
+    return;
+  }
+  accumulate(0, c00, s0); accumulate(16, c01, s1);
+  accumulate(32, c10, s0); accumulate(48, c11, s1);
+  accumulate(64, c20, s0); accumulate(80, c21, s1);
+  accumulate(96, c30, s0); accumulate(112, c31, s1);
 }
 
 // @ts-ignore: decorator
-@inline function scaled(offset: usize, c: v128, e: v128, s: v128): void {
-  v128.store(ACC + offset, madd(f32x4.mul(f32x4.convert_i32x4_s(c), e), s, v128.load(ACC + offset)));
-}
-
-// @ts-ignore: decorator
-@inline function plain(offset: usize, c: v128, e: v128): void {
-  v128.store(ACC + offset, madd(f32x4.convert_i32x4_s(c), e, v128.load(ACC + offset)));
+@inline function accumulate(offset: usize, c: v128, s: v128): void {
+  v128.store(ACC + offset, madd(c, s, v128.load(ACC + offset)));
 }
 
 /** ACC += (scale * ΣM) * kb. */

@@ -10,6 +10,7 @@ export function tileI16(
   a: usize, lda: usize, scales: usize, sums: usize, panel: usize, table: usize, nblocks: i32, ks: usize, kb: usize,
 ): void {
   let a0 = a, a1 = a0 + lda, a2 = a1 + lda, a3 = a2 + lda;
+  let fresh = true;
   const tableEnd = table + (<usize>nblocks << 2);
   for (; table < tableEnd; table += 4) {
     let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
@@ -33,7 +34,8 @@ export function tileI16(
       a3 += 4;
       panel += 32;
     }
-    flush(c00, c01, c10, c11, c20, c21, c30, c31, scales, ks);
+    flush(c00, c01, c10, c11, c20, c21, c30, c31, scales, ks, fresh);
+    fresh = false;
     scales += 16;
     if (ks) ks += 32;
     if (sums) {

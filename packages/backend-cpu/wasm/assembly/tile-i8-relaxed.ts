@@ -29,13 +29,14 @@ export const SEG_LAST: i32 = 3;
 /**
  * a, lda: first pixel's row, bytes to the next. starts, scales, sums: [segment or block][4 pixels]; sums 0 if no shift bias.
  * panel: unpackU8's. table: nseg entries. ks: [block][8] or 0 for one scale per channel. kb: [block][8] if sums.
- * Adds to the 4 * 8 floats at ACC (row-major, 8 channels a row).
+ * Writes the 4 * 8 floats at ACC (row-major, 8 channels a row), unless there are no segments.
  */
 export function tileI8(
   a: usize, lda: usize, starts: usize, scales: usize, sums: usize, panel: usize, table: usize, nseg: i32, ks: usize,
   kb: usize,
 ): void {
   let a0 = a, a1 = a0 + lda, a2 = a1 + lda, a3 = a2 + lda;
+  let fresh = true;
   const tableEnd = table + (<usize>nseg << 2);
   for (; table < tableEnd; table += 4) {
     const entry = load<u32>(table);
@@ -89,7 +90,8 @@ export function tileI8(
       c20 = i32x4.add(c20, v128.load(INT, 64)); c21 = i32x4.add(c21, v128.load(INT, 80));
       c30 = i32x4.add(c30, v128.load(INT, 96)); c31 = i32x4.add(c31, v128.load(INT, 112));
     }
-    flush(c00, c01, c10, c11, c20, c21, c30, c31, scales, ks);
+    flush(c00, c01, c10, c11, c20, c21, c30, c31, scales, ks, fresh);
+    fresh = false;
     scales += 16;
     if (ks) ks += 32;
     if (sums) {

@@ -15,8 +15,8 @@ export function geometry(rnd, small) {
     strideW: rnd.pick([1, 1, 2]),
     dilationH: rnd.pick([1, 1, 2]),
     dilationW: rnd.pick([1, 1, 3]),
-    padTop: rnd.int(0, 2),
-    padLeft: rnd.int(0, 2),
+    padTop: rnd.int(-1, 2),
+    padLeft: rnd.int(-1, 2),
   };
   if (rnd.next() < 0.35)
     Object.assign(c, { kh: 1, kw: 1, padTop: 0, padLeft: 0, dilationH: 1, dilationW: 1 });

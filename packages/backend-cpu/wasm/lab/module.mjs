@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import v8 from 'node:v8';
 
-// Node 20 knows relaxed SIMD only behind a flag; must be set before the module is compiled.
-v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
+// Node 20 knows relaxed SIMD only behind a flag, which must be set before the module is compiled; Node 21 and later have it.
+if (+process.versions.node.split('.')[0] < 21) v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 export const WORDS = [
   'x',

@@ -85,7 +85,8 @@ const gradients: OperatorCase[] = [
 export const behaviourCases: readonly BehaviourCase[] = [
   observe('known-answer', plain),
   observe('inputs-untouched', full),
-  observe('inputs-untouched', { ...full, name: 'NaN and zeros', data: 'nan' }),
+  observe('inputs-untouched', { ...full, name: 'random', data: 'random' }),
+  observe('inputs-untouched', { ...full, name: 'NaN', data: 'nan' }),
   observe('inputs-untouched', deep),
   observe('filter-untouched', { ...full, shifters: ALL_SHIFTERS }),
   observe('filter-untouched', deep),

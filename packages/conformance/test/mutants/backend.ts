@@ -9,14 +9,17 @@ import {
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import {
   copyRegisteredKernels,
+  enableProdMode,
   type KernelFunc,
   registerBackend,
   registerKernel,
   type TensorInfo,
-  tensor,
 } from '@tensorflow/tfjs-core';
 import { directConv } from './direct-conv.js';
 import type { Mutation } from './mutations.js';
+
+// Stock CPU backends advertise tfjs-node on first use; here that would be once per mutation.
+enableProdMode();
 
 /** Registers the backend and returns its name. */
 export function registerDirectBackend(mutation: Mutation | null): string {
@@ -54,7 +57,7 @@ function kernelOf(mutation: Mutation | null): KernelFunc {
       attributes,
       (candidate) => candidate === mutation,
     );
-    if (mutation === 'leak') tensor([0]).clone();
+    if (mutation === 'leak') cpu.makeTensorInfo([1], 'float32', new Float32Array(1));
     return cpu.makeTensorInfo([batch, outHeight, outWidth, outChannels], 'float32', output);
   };
 }

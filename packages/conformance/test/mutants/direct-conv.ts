@@ -1,6 +1,6 @@
 /** The operator of NUMERICS §4 as plain loops, independent of core's reference, with the faults of `mutations.ts`. */
 import type { DSConvAttributes } from '@dsconv/core';
-import { blockOf, type Partition, type Quantized, quantize } from './direct-bfp.js';
+import { type Partition, type Quantized, quantize } from './direct-bfp.js';
 import { takeApart } from './direct-filter.js';
 import { epilogue } from './epilogue.js';
 import type { Switch } from './mutations.js';
@@ -25,7 +25,7 @@ export function directConv(inputs: DirectInputs, attributes: DSConvAttributes, o
     bits: bits === null || on('activationBitsIgnored') ? 8 : bits,
   };
   const x = bits === null ? asMantissas(inputs.x) : quantize(inputs.x, partition, on);
-  if (on('inputWritten')) x.mantissa.forEach((m, i) => (inputs.x[i] = m * x.scale[i]!));
+  if (on('inputWritten')) inputs.x.set(x.mantissa.map((m, i) => m * x.scale[i]!));
   const weights = takeApart(filter, on);
   const [strideHeight, strideWidth] = on('stridesSwapped')
     ? [g.strideWidth, g.strideHeight]
@@ -133,16 +133,16 @@ function dotProduct(
     }
     return sum;
   }
+  const run = on('accumulator16Of64') || (on('accumulator16At4Bits') && bits === 4) ? 64 : 256;
+  const narrow = run === 64 || (on('accumulator16At2Bits') && bits === 2);
   let part = 0;
   for (let i = start; i < end; i++) {
-    part += q(i) * m(i);
-    if (on('accumulator16')) part = wrap16(part);
-    if (on('accumulator16Of64')) {
-      part = wrap16(part);
-      if ((i - start) % 64 === 63) {
-        sum += part;
-        part = 0;
-      }
+    const wraps = on('minus128Negated') && q(i) === -128 && m(i) < 0;
+    part += wraps ? 128 * m(i) : q(i) * m(i);
+    if (on('accumulator16') || narrow) part = wrap16(part);
+    if (narrow && (i - start) % run === run - 1) {
+      sum += part;
+      part = 0;
     }
   }
   return sum + part;

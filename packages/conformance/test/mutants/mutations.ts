@@ -4,6 +4,9 @@ export const MUTATIONS = {
   saturatingPairs: 'products of unsigned weights are added in pairs that saturate at 16 bits',
   accumulator16: 'a block is summed in 16 bits',
   accumulator16Of64: '64 depths are summed in 16 bits before they are widened',
+  accumulator16At4Bits: '64 products of 4-bit weights are summed in 16 bits',
+  accumulator16At2Bits: '256 products of 2-bit weights are summed in 16 bits',
+  minus128Negated: 'negating a weight of -128 gives -128',
   threeBitsAsFour: '3-bit weights are read as 4-bit weights',
   twoBitsUnsigned: 'the sign of 2-bit weights is lost',
   // Blocks
@@ -67,7 +70,7 @@ export const MUTATIONS = {
   residualReused: 'the result is written over the residual',
   filterWritten: 'the packed integers are overwritten',
   notDeterministic: 'every second run differs in one bit',
-  leak: 'a tensor is left behind by every call',
+  leak: 'a buffer is left behind by every call',
   onePixelOff: 'a single output is off by one part in a thousand',
 } as const;
 
