@@ -56,6 +56,11 @@ if (built) {
   await step('types of the tests', () => run('npx', ['tsc', '-p', 'tsconfig.test.json']));
   await step('lint', () => run('npx', ['biome', 'ci', '--colors=off', '.']));
   await step('packages', () => run('node', ['scripts/check-packages.mjs']));
+  for (const check of ['check-conv', 'check-other']) {
+    await step(`WebAssembly kernels on random shapes: ${check}`, () =>
+      run('node', [`packages/backend-cpu/wasm/lab/${check}.mjs`]),
+    );
+  }
   await suites('tests in Node', []);
   const chromium = await ensureChromium();
   if (chromium.path) {

@@ -2,7 +2,6 @@
 import { EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, toDSConvError } from './errors.js';
 import { processIo } from './io.js';
 import { main } from './main.js';
-import { removeUnfinishedFiles } from './write-file.js';
 
 /** Runs one command line in this process and sets its exit code. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -12,7 +11,6 @@ export async function run(argv: readonly string[]): Promise<void> {
     if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
     controller.abort();
   });
-  process.on('exit', removeUnfinishedFiles);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // The reader has seen enough, as in `dsconv inspect … | head`.
     if (error.code === 'EPIPE') process.exit(EXIT_OK);

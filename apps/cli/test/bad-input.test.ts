@@ -194,7 +194,7 @@ describe('models', () => {
 
 describe('outputs', () => {
   it('a folder, and a path in a folder that does not exist', async () => {
-    expect((await fails(1, 'quantize', float, '-o', path('out'))).message).toMatch(/out' is a folder/);
+    expect((await fails(1, 'quantize', float, '-o', path('out'))).message).toMatch(/out: is a folder/);
     expect((await fails(1, 'quantize', float, '-o', `${path('new')}/`)).message).toMatch(/is a folder/);
     expect((await fails(1, 'quantize', float, '-o', path('none/q'))).message).toMatch(/does not exist/);
     expect((await fails(1, 'bench', 'layers', '--out', path('out'))).message).toMatch(/is a folder/);
@@ -202,7 +202,7 @@ describe('outputs', () => {
 
   it.skipIf(!existsSync('/dev/full'))('a full device', async () => {
     const error = await fails(1, 'quantize', float, '-o', '/dev/full', '--method', 'absmax');
-    expect(error.message).toBe("'/dev/full' cannot be written: no space left on the device");
+    expect(error.message).toBe('/dev/full: cannot write: the disk is full');
     expect(statSync('/dev/full').isCharacterDevice()).toBe(true);
   });
 });

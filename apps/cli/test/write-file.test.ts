@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type * as promises from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeFileAtomic } from '@dsconv/converter';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { writeFileAtomic } from '../src/write-file.js';
 import { dsconv, temporaryFolder, writeFloat } from './support.js';
 
 /** The system error that the next write meets. */
@@ -40,15 +40,15 @@ describe('writing files', () => {
   });
 
   it.each([
-    ['ENOSPC', /no space left on the device/],
-    ['EIO', /input\/output error/],
+    ['ENOSPC', /cannot write: the disk is full/],
+    ['EIO', /the device reported an error/],
     ['EDQUOT', /quota/],
-    ['EWEIRD', /failed with EWEIRD: write/],
+    ['EWEIRD', /EWEIRD: write/],
   ])('a disk that fails with %s leaves what was there', async (code, message) => {
     writeFileSync(path('a'), 'old');
     failure.code = code;
     const error = await writeFileAtomic(path('a'), 'new').catch((reason: Error) => reason);
-    expect(error).toMatchObject({ code: 'FILE', message: expect.stringMatching(message) });
+    expect(error).toMatchObject({ code: 'FILE_ACCESS', message: expect.stringMatching(message) });
     expect((error as Error).message).toContain(path('a'));
     expect(readFileSync(path('a'), 'utf8')).toBe('old');
     expect(readdirSync(join(folder, 'out'))).toEqual(['a']);
@@ -61,8 +61,8 @@ describe('writing files', () => {
     expect(run.code).toBe(1);
     expect(run.json()).toEqual({
       error: {
-        code: 'FILE',
-        message: `'${path('q.safetensors')}' cannot be written: no space left on the device`,
+        code: 'FILE_ACCESS',
+        message: `${path('q.safetensors')}: cannot write: the disk is full`,
       },
     });
     expect(existsSync(path('q.safetensors'))).toBe(false);

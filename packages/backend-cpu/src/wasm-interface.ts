@@ -65,7 +65,7 @@ export const CALL = {
   strideW: 19,
   dilationH: 20,
   dilationW: 21,
-  /** Padding before; padding after follows from outH and outW. */
+  /** Padding before, negative to crop (an output tile of a larger image); padding after follows from outH and outW. */
   padTop: 22,
   padLeft: 23,
   /** outputFormat: mantissa bits 2..8 (0: none) and block size over the O channels; y is rounded in place at the end. */

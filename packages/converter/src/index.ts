@@ -10,4 +10,5 @@ export {
 } from './quantize-network.js';
 export { type ReadFloatOptions, readFloatNetwork, readNetworkFile } from './read-float-network.js';
 export { signalToNoise } from './signal-to-noise.js';
+export { checkOutputPath, writeFileAtomic } from './write-file.js';
 export { writeNetworkFile } from './write-network-file.js';

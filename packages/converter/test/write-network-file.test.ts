@@ -42,9 +42,9 @@ describe('writeNetworkFile', () => {
       /is a folder; expected the path of a file/,
     );
     const missing = join(scratch, 'no', 'net.safetensors');
-    await expect(writeNetworkFile(missing, network)).rejects.toThrow(/cannot write: does not exist/);
+    await expect(writeNetworkFile(missing, network)).rejects.toThrow(/its folder does not exist/);
     await expect(writeNetworkFile('/dev/null/net', network)).rejects.toThrow(
-      /a part of the path is not a folder/,
+      /its folder does not exist/,
     );
   });
 

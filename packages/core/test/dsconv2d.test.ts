@@ -139,7 +139,11 @@ describe('dsconv2d', () => {
       "activation is 'gelu'; expected one of linear, relu, relu6, silu, leakyrelu, prelu",
     ],
     ['leakyreluAlpha', call({ leakyreluAlpha: NaN }), 'leakyreluAlpha is NaN; expected a finite number'],
-    ['activationBits', call({ activationBits: 9 }), 'activationBits is 9; expected an integer from 2 to 8, or null'],
+    [
+      'activationBits',
+      call({ activationBits: 9 }),
+      'activationBits is 9; expected an integer from 2 to 8, or null',
+    ],
     [
       'block size too large for exact sums',
       () => dsconv2d(x(), pointwise(4, 8, 2048), 1, 'same'),

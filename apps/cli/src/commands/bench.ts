@@ -1,3 +1,4 @@
+import { checkOutputPath, writeFileAtomic } from '@dsconv/converter';
 import { getDSConvBackend, InvalidArgumentError } from '@dsconv/core';
 import { useBackend } from '../backends.js';
 import { type Engine, peerEngine, tierEngines } from '../bench/engines.js';
@@ -17,7 +18,6 @@ import { turn } from '../interruption.js';
 import { describeMachine } from '../machine.js';
 import { type CommonOptions, checkRange, integer, list, withCommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
-import { checkOutputPath, writeFileAtomic } from '../write-file.js';
 
 interface BenchOptions extends CommonOptions {
   peer?: string[];

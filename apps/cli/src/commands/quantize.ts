@@ -1,6 +1,10 @@
 import { realpath } from 'node:fs/promises';
-import { type QuantizationReport, quantizeNetwork } from '@dsconv/converter';
-import { writeNetwork } from '@dsconv/models';
+import {
+  checkOutputPath,
+  type QuantizationReport,
+  quantizeNetwork,
+  writeNetworkFile,
+} from '@dsconv/converter';
 import { Option } from 'commander';
 import { useBackend } from '../backends.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
@@ -10,7 +14,6 @@ import { turn } from '../interruption.js';
 import { openNetwork } from '../networks.js';
 import { type CommonOptions, checkRange, integer, integerOrNone, withCommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
-import { checkOutputPath, writeFileAtomic } from '../write-file.js';
 
 interface QuantizeOptions extends CommonOptions {
   output: string;
@@ -81,7 +84,7 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
     progress.finish();
   }
   await turn(io.signal);
-  await writeFileAtomic(output, writeNetwork(result.network));
+  await writeNetworkFile(output, result.network);
   if (options.json) printJson(io, { ...result.report, output });
   else io.stdout.write(describe(result.report, output));
 }

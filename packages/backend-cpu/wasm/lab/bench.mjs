@@ -163,7 +163,7 @@ for (const L of LAYERS) {
     '  ',
     rate('tfjs'),
   );
-  tiers.forEach((t) => t.free());
+  for (const t of tiers) t.free();
 }
 console.log(`\nall ${(macs / 1e9).toFixed(2)} GMAC, ${bits} bits, block ${block}:`);
 for (const key in total)

@@ -4,7 +4,7 @@ import { dsconv } from './reference.mjs';
 
 const GUARD = 64;
 
-export function geometry(rnd, small) {
+export function geometry(rnd) {
   const c = {
     batch: rnd.int(1, 2),
     inH: rnd.int(1, 9),
