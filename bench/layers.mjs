@@ -9,9 +9,8 @@ export async function layers() {
   ];
   const runs = [];
   for (const { bits, block } of settings) {
-    runs.push(
-      await dsconv(['bench', 'layers', '--peer', 'tfjs-wasm', '--bits', `${bits}`, '--block', `${block}`]),
-    );
+    const args = ['bench', 'layers', '--peer', 'tfjs-wasm', '--bits', `${bits}`, '--block', `${block}`];
+    runs.push({ bits, blockSize: block, ...(await dsconv(args)) });
   }
   return { runs };
 }

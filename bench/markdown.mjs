@@ -73,22 +73,54 @@ ${table(
 }
 
 function layersSection({ runs }) {
-  const rows = runs.flatMap(({ bits, blockSize, totals }) =>
+  const rows = runs.flatMap(({ bits, blockSize, totals, ratios }) =>
     totals.map((t) => [
       t.network,
-      t.engine,
-      t.engine.startsWith('tfjs') ? 'float32' : `${bits} bits, B = ${blockSize}`,
-      number(t.milliseconds, 1),
+      t.tier ? `${t.engine}, ${t.tier}` : t.engine,
+      t.tier ? `${bits} bits, B = ${blockSize}` : 'float32',
+      number(t.ms, 1),
       number(t.gmacs, 1),
-      t.ratio ? `**${number(t.ratio)}**` : '',
+      ratioOf(ratios, t),
     ]),
   );
   return `## Layers
 
 \`dsconv bench layers --peer tfjs-wasm\`: every convolution of the network once, one thread, batch 1, float32 tensors in and out (quantizing the input is inside),
-bias and activation fused; engines interleaved layer by layer, medians. The ratio is to tfjs-backend-wasm float32 in the same run.
+bias and activation fused; engines interleaved layer by layer, medians. The ratio is to tfjs-backend-wasm float32 in the same run. First convolution and
+depthwise have 8 bits per channel.
 
-${table(['network', 'engine', 'weights', 'ms', 'GMAC/s', 'times faster'], rows)}`;
+${table(['network', 'engine', 'weights', 'ms', 'GMAC/s', 'times faster'], rows)}
+
+Layer by layer at ${runs[0].bits} bits, B = ${runs[0].blockSize} (milliseconds of one call):
+
+${layerTable(runs[0].cases)}`;
+}
+
+function ratioOf(ratios, { network, tier }) {
+  const found = tier && ratios.find((r) => r.network === network && r.tier === tier);
+  return found ? `**${number(found.ratio)}**` : '';
+}
+
+/** One row per layer, one column per engine. */
+function layerTable(cases) {
+  const engineOf = (c) => c.tier ?? c.engine;
+  const engines = [...new Set(cases.map(engineOf))];
+  const layers = new Map();
+  for (const c of cases) {
+    const key = `${c.network} ${c.layer}`;
+    if (!layers.has(key)) layers.set(key, { ...c, times: {} });
+    layers.get(key).times[engineOf(c)] = c.medianMs;
+  }
+  return table(
+    ['network', 'layer', 'times', 'MMAC', ...engines],
+    [...layers.values()].map((l) => [
+      l.network,
+      l.layer,
+      l.count,
+      number(l.macs / 1e6, 1),
+      ...engines.map((engine) => number(l.times[engine], 3)),
+    ]),
+  );
 }
 
 /** @param {Record<string, any>} results by benchmark */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
 export interface Machine {
@@ -20,5 +21,12 @@ export function describeMachine(): Machine {
 
 /** Most memory this process has used at once, bytes. */
 export function peakMemory(): number {
+  try {
+    // Linux counts the parent's memory at the moment of the start into maxRSS; VmHWM is this program's own.
+    const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+    if (peak) return Number(peak[1]) * 1024;
+  } catch {
+    // Not Linux.
+  }
   return process.resourceUsage().maxRSS * 1024;
 }

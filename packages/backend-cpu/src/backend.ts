@@ -2,34 +2,35 @@ import { DisposedError } from '@dsconv/core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import type { BackendValues, DataId, DataStorage, DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { util } from '@tensorflow/tfjs-core';
-import { FilterCache } from './filter-cache.js';
+import type { Engine, Operand } from './engine.js';
 import { TensorEntry } from './tensor-entry.js';
 import type { CpuTier } from './tiers.js';
-import type { WasmHeap } from './wasm-heap.js';
-import type { Ptr } from './wasm-interface.js';
+import { WasmEngine } from './wasm/engine.js';
+import type { WasmHeap } from './wasm/heap.js';
 
-/** A float32 result that a WebAssembly kernel fills in. */
-export interface HeapTensor {
+/** A float32 result that a kernel fills in. */
+export interface OutputTensor {
   info: TensorInfo;
-  ptr: Ptr;
+  operand: Operand;
 }
 
 /**
- * TensorFlow.js backend `dsconv-cpu`. In the WebAssembly tiers float32 tensors that a kernel here has touched live in the module's heap, so
- * that a network's activations are never copied; every other kernel is TensorFlow.js's own CPU kernel and sees typed arrays as ever.
+ * TensorFlow.js backend `dsconv-cpu`. Tensors are typed arrays; in the WebAssembly tiers float32 tensors that a kernel here has touched live in
+ * the module's heap, so that a network's activations are never copied. Every other kernel is TensorFlow.js's own CPU kernel and sees typed arrays as ever.
  */
 export class DSConvCpuBackend extends MathBackendCPU {
-  /** Null in the `js` tier. */
-  readonly heap: WasmHeap | null;
-  readonly filters: FilterCache | null;
   readonly tier: CpuTier;
+  /** Null in the `js` tier. */
+  readonly engine: Engine | null;
+  /** Where tensors live in the WebAssembly tiers, else null. */
+  private readonly heap: WasmHeap | null;
   private disposed = false;
 
-  constructor(tier: CpuTier, heap: WasmHeap | null) {
+  constructor(tier: CpuTier, engine: Engine | null) {
     super();
     this.tier = tier;
-    this.heap = heap;
-    this.filters = heap ? new FilterCache(heap) : null;
+    this.engine = engine;
+    this.heap = engine instanceof WasmEngine ? engine.heap : null;
   }
 
   override write(values: BackendValues, _shape: number[], dtype: DataType): DataId {
@@ -62,10 +63,7 @@ export class DSConvCpuBackend extends MathBackendCPU {
   }
 
   override memory() {
-    const heap = this.heap
-      ? { numBytesInHeap: this.heap.exports.heap_used(), heapByteLength: this.heap.byteLength }
-      : {};
-    return { ...super.memory(), ...heap };
+    return { ...super.memory(), ...this.engine?.memory() };
   }
 
   override dispose(): void {
@@ -79,17 +77,31 @@ export class DSConvCpuBackend extends MathBackendCPU {
     return this.entries.get(info.dataId);
   }
 
-  /** Address of a float32 tensor in the heap, 0 for a missing one. */
-  pointer(info: TensorInfo | null | undefined): Ptr {
-    return info ? this.entry(info).pointer() : 0;
+  /** A float32 tensor as the engine takes it, null for a missing one. */
+  operand(info: TensorInfo): Operand;
+  operand(info: TensorInfo | null | undefined): Operand | null;
+  operand(info: TensorInfo | null | undefined): Operand | null {
+    return info ? this.engine!.operand(this.entry(info)) : null;
   }
 
-  /** A new float32 tensor in the heap, its values not set. */
-  heapTensor(shape: number[]): HeapTensor {
-    const entry = TensorEntry.inHeap(this.heap!, util.sizeFromShape(shape));
+  /** A new float32 tensor for the engine to fill, its values not set. */
+  output(shape: readonly number[]): OutputTensor {
+    const entry = this.engine!.allocate(util.sizeFromShape([...shape]));
     const dataId = { id: this.createDataId() };
     this.entries.set(dataId, entry);
-    return { info: { dataId, shape, dtype: 'float32' }, ptr: entry.ptr };
+    return { info: { dataId, shape: [...shape], dtype: 'float32' }, operand: this.engine!.operand(entry) };
+  }
+
+  /** Runs a kernel that fills a new tensor, which is freed if the kernel fails. */
+  fill(shape: readonly number[], kernel: (engine: Engine, y: Operand) => void): TensorInfo {
+    const { info, operand } = this.output(shape);
+    try {
+      kernel(this.engine!, operand);
+    } catch (error) {
+      this.disposeData(info.dataId);
+      throw error;
+    }
+    return info;
   }
 
   private get entries(): DataStorage<TensorEntry> {

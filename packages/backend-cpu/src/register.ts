@@ -25,7 +25,8 @@ import { elementwiseKernels } from './kernels/elementwise.js';
 import { matMulKernels } from './kernels/mat-mul.js';
 import { poolKernels } from './kernels/pool.js';
 import { type CpuTier, forcedTier, instantiateTier, TIERS, tierStatus } from './tiers.js';
-import { WasmHeap } from './wasm-heap.js';
+import { WasmEngine } from './wasm/engine.js';
+import { WasmHeap } from './wasm/heap.js';
 
 export const BACKEND_NAME = 'dsconv-cpu';
 
@@ -111,8 +112,8 @@ async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpu
   const reasons: string[] = [];
   for (const tier of wanted ? [wanted] : TIERS) {
     try {
-      const heap = tier === 'js' ? null : new WasmHeap(await instantiateTier(tier));
-      const backend = new DSConvCpuBackend(tier, heap);
+      const engine = tier === 'js' ? null : new WasmEngine(new WasmHeap(await instantiateTier(tier)));
+      const backend = new DSConvCpuBackend(tier, engine);
       await runSelfTest(name, backend, (kernel) => getKernel(kernel, name).kernelFunc);
       return backend;
     } catch (error) {

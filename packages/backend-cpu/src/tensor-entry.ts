@@ -1,6 +1,13 @@
 import type { BackendValues, DataType, TensorInfo } from '@tensorflow/tfjs-core';
-import type { WasmHeap } from './wasm-heap.js';
-import type { Ptr } from './wasm-interface.js';
+import type { WasmHeap } from './wasm/heap.js';
+import type { Ptr } from './wasm/interface.js';
+
+/** Packed form of a tensor's values as a convolution filter, for one number of taps. */
+export interface PackedTensor {
+  packing: unknown;
+  taps: number;
+  free(): void;
+}
 
 /**
  * Data of one tensor: a JavaScript array, or (float32 only) a piece of the WebAssembly heap. TensorFlow.js's CPU kernels read `values`; for
@@ -13,8 +20,8 @@ export class TensorEntry {
   complexTensorInfos?: { real: TensorInfo; imag: TensorInfo };
   /** Set where the values live in the heap. */
   ptr: Ptr = 0;
-  /** Packed form of the values as a convolution filter, by the number of taps; owned by the entry. */
-  packedFilter: { ptr: Ptr; taps: number } | null = null;
+  /** Owned by the entry. */
+  packedFilter: PackedTensor | null = null;
   private array: BackendValues | null;
   private length = 0;
 
@@ -44,7 +51,7 @@ export class TensorEntry {
   /** Address of the float32 values, which move to the heap if they are not there yet. */
   pointer(): Ptr {
     if (this.ptr === 0) {
-      const values = Float32Array.from(this.array as ArrayLike<number>);
+      const values = this.floats();
       this.length = values.length;
       this.ptr = this.heap!.copyIn(values);
       this.array = null;
@@ -52,8 +59,16 @@ export class TensorEntry {
     return this.ptr;
   }
 
+  /** The values as a Float32Array; other arrays become one, once. */
+  floats(): Float32Array {
+    if (this.ptr !== 0) return this.values as Float32Array;
+    if (!(this.array instanceof Float32Array))
+      this.array = Float32Array.from(this.array as ArrayLike<number>);
+    return this.array as Float32Array;
+  }
+
   release(): void {
-    if (this.packedFilter) this.heap!.free(this.packedFilter.ptr);
+    this.packedFilter?.free();
     if (this.ptr !== 0) this.heap!.free(this.ptr);
     this.packedFilter = null;
     this.ptr = 0;

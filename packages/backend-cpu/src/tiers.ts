@@ -1,6 +1,6 @@
 /** The implementations inside `dsconv-cpu`, best first, and how to load them. */
 import { BackendUnavailableError, type TierStatus } from '@dsconv/core';
-import type { DSConvWasm } from './wasm-interface.js';
+import type { DSConvWasm } from './wasm/interface.js';
 
 export const TIERS = ['wasm-relaxed-simd', 'wasm-simd', 'js'] as const;
 export type CpuTier = (typeof TIERS)[number];

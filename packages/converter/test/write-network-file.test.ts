@@ -43,9 +43,7 @@ describe('writeNetworkFile', () => {
     );
     const missing = join(scratch, 'no', 'net.safetensors');
     await expect(writeNetworkFile(missing, network)).rejects.toThrow(/its folder does not exist/);
-    await expect(writeNetworkFile('/dev/null/net', network)).rejects.toThrow(
-      /its folder does not exist/,
-    );
+    await expect(writeNetworkFile('/dev/null/net', network)).rejects.toThrow(/its folder does not exist/);
   });
 
   it.each(['writeFile', 'sync'] as const)(

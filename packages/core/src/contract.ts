@@ -8,11 +8,15 @@
  *   - it never writes to an input; the result may be ready later (`data()` waits), but reads see it;
  *   - a packing of the filter is made once per filter and freed on `filter.onDispose`.
  * The operator has validated shapes and attributes before a kernel runs.
+ *
+ * Level 2 (optional). `compilePlan` turns a recorded function (trace.ts) into a plan (plan.ts) that runs whole networks.
  */
 import type { BfpFormat } from './bfp.js';
 import { UnsupportedError } from './errors.js';
 import type { DSConvFilter, FilterKind } from './filter.js';
 import type { ConvGeometry } from './geometry.js';
+import type { CompiledPlan } from './plan.js';
+import type { Trace } from './trace.js';
 
 /** Version of this contract. A backend states the one it was written for. */
 export const CONTRACT_VERSION = 1;
@@ -86,6 +90,12 @@ export interface DSConvBackend {
   activeTier(): string | null;
   /** Registers a TensorFlow.js backend that is pinned to one tier and returns its name; for tests, `doctor` and benchmarks. */
   pinTier?(tier: string): string;
+  /**
+   * Level 2: makes a plan of a trace that was recorded on this backend.
+   *
+   * @throws TraceError naming the operation that it does not know; the function then runs eagerly
+   */
+  compilePlan?(trace: Trace): Promise<CompiledPlan>;
 }
 
 const backends = new Map<string, DSConvBackend>();

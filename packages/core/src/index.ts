@@ -44,6 +44,7 @@ export {
   type Padding,
   resolveGeometry,
 } from './geometry.js';
+export { type CompiledPlan, compile, compilePlan, type Plan } from './plan.js';
 export {
   type QuantizeMethod,
   type QuantizeOptions,
@@ -60,3 +61,13 @@ export {
 export { type ScaleFormat, type StoredScales, widenScales } from './scales.js';
 export { type BackendSelection, selectBackend } from './select-backend.js';
 export { runSelfTest } from './self-test.js';
+export {
+  type ConstantValues,
+  capture,
+  type TensorFunction,
+  type Trace,
+  TraceError,
+  type TraceNode,
+  type TraceTensor,
+  type ValueId,
+} from './trace.js';

@@ -11,9 +11,7 @@ import {
   type KernelFunc,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import type { DSConvCpuBackend } from '../backend.js';
-import { convolutionCall } from './call.js';
-import { inHeap, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
+import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 interface Inputs {
   x: TensorInfo;
@@ -23,7 +21,7 @@ interface Inputs {
 }
 
 /** The union of the four kernels' attributes. */
-interface Attributes {
+export interface Attributes {
   strides: number | [number, number];
   pad: 'same' | 'valid' | number | backend_util.ExplicitPadding;
   dilations?: number | [number, number];
@@ -42,7 +40,7 @@ function kernel(kernelName: string, depthwise: boolean): Omit<KernelConfig, 'bac
     const outputs = depthwise ? filter.shape[2]! * filter.shape[3]! : filter.shape[3]!;
     const activation = attrs.activation ?? 'linear';
     const served =
-      inHeap(backend, x, filter, bias, slopes) &&
+      hasEngine(backend, x, filter, bias, slopes) &&
       (attrs.dataFormat ?? 'NHWC') === 'NHWC' &&
       ACTIVATIONS.includes(activation as Activation) &&
       (!bias || sizeOf(bias) === outputs) &&
@@ -57,61 +55,45 @@ function convolve(
   depthwise: boolean,
   activation: Activation,
 ): TensorInfo {
-  const heap = backend.heap!;
   const { x, filter } = inputs;
-  const g = geometryOf(x, filter, attrs, depthwise);
-  const pointers = {
-    x: backend.pointer(x),
-    filter: depthwise ? backend.pointer(filter) : packedFilter(backend, filter),
-    bias: backend.pointer(inputs.bias),
-    alphas: backend.pointer(inputs.preluActivationWeights),
-  };
-  const { info, ptr: y } = backend.heapTensor([g.batch, g.outHeight, g.outWidth, g.outChannels]);
-  const call = convolutionCall(heap, {
-    ...pointers,
-    geometry: g,
-    y,
-    residual: 0,
+  const geometry = geometryOf(x, filter, attrs, depthwise);
+  const call = {
+    geometry,
+    x: backend.operand(x),
+    bias: backend.operand(inputs.bias),
+    residual: null,
+    slopes: backend.operand(inputs.preluActivationWeights),
     activation,
     leakyreluAlpha: attrs.leakyreluAlpha ?? 0.2,
-    multiplier: depthwise ? filter.shape[3]! : 0,
+  };
+  const { batch, outHeight, outWidth, outChannels } = geometry;
+  return backend.fill([batch, outHeight, outWidth, outChannels], (engine, y) => {
+    if (depthwise) engine.depthwise({ ...call, y }, backend.entry(filter), filter.shape[3]!);
+    else engine.conv2d({ ...call, y }, backend.entry(filter));
   });
-  try {
-    if (depthwise) heap.check(heap.exports.depthwise(call), 'depthwise convolution');
-    else heap.check(heap.exports.conv2d(call), 'convolution');
-  } catch (error) {
-    backend.disposeData(info.dataId);
-    throw error;
-  }
-  return info;
 }
 
-/** The filter in panels; made once per tensor, since tensors do not change. */
-function packedFilter(backend: DSConvCpuBackend, filter: TensorInfo): number {
-  const heap = backend.heap!;
-  const entry = backend.entry(filter);
-  const [kh, kw, depth, outputs] = filter.shape as [number, number, number, number];
-  // The same values may be seen through a reshape with other dimensions.
-  if (entry.packedFilter?.taps !== kh * kw) {
-    const source = entry.pointer();
-    const ptr = heap.alloc(heap.exports.conv2d_pack_bytes(kh * kw, depth, outputs, 1) >>> 0);
-    heap.check(heap.exports.conv2d_pack(ptr, source, kh * kw, depth, outputs, 1), 'packing a filter');
-    if (entry.packedFilter) heap.free(entry.packedFilter.ptr);
-    entry.packedFilter = { ptr, taps: kh * kw };
-  }
-  return entry.packedFilter!.ptr;
-}
-
-function geometryOf(x: TensorInfo, filter: TensorInfo, attrs: Attributes, depthwise: boolean): ConvGeometry {
+/** Resolves a stock convolution's attributes. */
+export function geometryOf(
+  x: { readonly shape: readonly number[] },
+  filter: { readonly shape: readonly number[] },
+  attrs: Attributes,
+  depthwise: boolean,
+): ConvGeometry {
   const info = backend_util.computeConv2DInfo(
-    x.shape as [number, number, number, number],
-    filter.shape as [number, number, number, number],
+    [...x.shape] as [number, number, number, number],
+    [...filter.shape] as [number, number, number, number],
     attrs.strides,
     attrs.dilations ?? 1,
     attrs.pad,
     attrs.dimRoundingMode,
     depthwise,
   );
+  return geometryFrom(info);
+}
+
+/** TensorFlow.js's description of a window as ours. */
+export function geometryFrom(info: backend_util.Conv2DInfo): ConvGeometry {
   return {
     batch: info.batchSize,
     inHeight: info.inHeight,

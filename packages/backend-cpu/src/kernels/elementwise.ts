@@ -1,4 +1,6 @@
 /** `Add`, `Sub`, `Multiply`, `Relu`, `Relu6`, `LeakyRelu`, `Prelu`, `FusedBatchNorm`. */
+
+import type { Activation } from '@dsconv/core';
 import {
   Add,
   FusedBatchNorm,
@@ -12,17 +14,17 @@ import {
   Sub,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import { ACTIVATION, BINARY } from '../wasm-interface.js';
-import { inHeap, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
+import type { BinaryCode } from '../engine.js';
+import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 type Kernel = Omit<KernelConfig, 'backendName'>;
 
 /** Equal shapes, or one side a scalar or a vector along the last axis of the other. */
-function binaryKernel(kernelName: string, op: number, swapped: number): Kernel {
+function binaryKernel(kernelName: string, op: BinaryCode, swapped: BinaryCode): Kernel {
   const run = (args: KernelArguments<{ a: TensorInfo; b: TensorInfo }>): TensorInfo => {
     const { inputs, backend } = args;
     const { a, b } = inputs;
-    if (!inHeap(backend, a, b)) return runCpuKernel(kernelName, args);
+    if (!hasEngine(backend, a, b)) return runCpuKernel(kernelName, args);
     const period = broadcastPeriod(a, b);
     if (period !== null) return combine(args, op, a, b, period);
     const reversed = broadcastPeriod(b, a);
@@ -42,26 +44,23 @@ function broadcastPeriod(a: TensorInfo, b: TensorInfo): number | null {
 
 function combine(
   { backend }: KernelArguments<unknown>,
-  op: number,
+  op: BinaryCode,
   a: TensorInfo,
   b: TensorInfo,
   period: number,
 ): TensorInfo {
-  const pointers = [backend.pointer(a), backend.pointer(b)] as const;
-  const { info, ptr } = backend.heapTensor(a.shape);
-  backend.heap!.exports.binary(op, ...pointers, ptr, sizeOf(a), period);
-  return info;
+  const [left, right] = [backend.operand(a), backend.operand(b)];
+  return backend.fill(a.shape, (engine, y) => engine.binary(op, left, right, y, sizeOf(a), period));
 }
 
-function unaryKernel(kernelName: string, op: number): Kernel {
+function unaryKernel(kernelName: string, op: Activation): Kernel {
   const run = (args: KernelArguments<{ x: TensorInfo }, { alpha?: number }>): TensorInfo => {
     const { inputs, backend, attrs } = args;
     const { x } = inputs;
-    if (!inHeap(backend, x)) return runCpuKernel(kernelName, args);
-    const source = backend.pointer(x);
-    const { info, ptr } = backend.heapTensor(x.shape);
-    backend.heap!.exports.unary(op, source, ptr, sizeOf(x), attrs?.alpha ?? 0, 0, 1);
-    return info;
+    if (!hasEngine(backend, x)) return runCpuKernel(kernelName, args);
+    const source = backend.operand(x);
+    const alpha = attrs?.alpha ?? 0;
+    return backend.fill(x.shape, (engine, y) => engine.unary(op, source, y, sizeOf(x), alpha, null, 1));
   };
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
 }
@@ -69,12 +68,10 @@ function unaryKernel(kernelName: string, op: number): Kernel {
 function prelu(args: KernelArguments<{ x: TensorInfo; alpha: TensorInfo }>): TensorInfo {
   const { inputs, backend } = args;
   const { x, alpha } = inputs;
-  const period = inHeap(backend, x, alpha) ? broadcastPeriod(x, alpha) : null;
+  const period = hasEngine(backend, x, alpha) ? broadcastPeriod(x, alpha) : null;
   if (period === null) return runCpuKernel(Prelu, args);
-  const pointers = [backend.pointer(x), backend.pointer(alpha)] as const;
-  const { info, ptr } = backend.heapTensor(x.shape);
-  backend.heap!.exports.unary(ACTIVATION.prelu, pointers[0], ptr, sizeOf(x), 0, pointers[1], period);
-  return info;
+  const [source, slopes] = [backend.operand(x), backend.operand(alpha)];
+  return backend.fill(x.shape, (engine, y) => engine.unary('prelu', source, y, sizeOf(x), 0, slopes, period));
 }
 
 interface BatchNormInputs {
@@ -93,7 +90,7 @@ function batchNorm(args: KernelArguments<BatchNormInputs, { varianceEpsilon?: nu
   const perChannel = [mean, variance, scale, offset].every(
     (tensor) => !tensor || (tensor.shape.length === 1 && tensor.shape[0] === channels),
   );
-  if (!perChannel || channels === 0 || !inHeap(backend, x, mean, variance, scale, offset)) {
+  if (!perChannel || channels === 0 || !hasEngine(backend, x, mean, variance, scale, offset)) {
     return runCpuKernel(FusedBatchNorm, args);
   }
   const read = (tensor: TensorInfo | undefined) =>
@@ -107,22 +104,17 @@ function batchNorm(args: KernelArguments<BatchNormInputs, { varianceEpsilon?: nu
     factor[c] = f;
     shift[c] = (betas ? betas[c]! : 0) - means![c]! * f;
   }
-  const heap = backend.heap!;
-  const source = backend.pointer(x);
-  const { info, ptr } = backend.heapTensor(x.shape);
-  heap.withCopies([factor, shift], (f, s) => {
-    heap.exports.scale_shift(source, f!, s!, ptr, sizeOf(x), channels);
-  });
-  return info;
+  const source = backend.operand(x);
+  return backend.fill(x.shape, (engine, y) => engine.scaleShift(source, y, sizeOf(x), factor, shift));
 }
 
 export const elementwiseKernels: Kernel[] = [
-  binaryKernel(Add, BINARY.add, BINARY.add),
-  binaryKernel(Sub, BINARY.sub, BINARY.reverseSub),
-  binaryKernel(Multiply, BINARY.mul, BINARY.mul),
-  unaryKernel(Relu, ACTIVATION.relu),
-  unaryKernel(Relu6, ACTIVATION.relu6),
-  unaryKernel(LeakyRelu, ACTIVATION.leakyrelu),
+  binaryKernel(Add, 'add', 'add'),
+  binaryKernel(Sub, 'sub', 'reverseSub'),
+  binaryKernel(Multiply, 'mul', 'mul'),
+  unaryKernel(Relu, 'relu'),
+  unaryKernel(Relu6, 'relu6'),
+  unaryKernel(LeakyRelu, 'leakyrelu'),
   { kernelName: Prelu, kernelFunc: prelu as unknown as KernelFunc },
   { kernelName: FusedBatchNorm, kernelFunc: batchNorm as unknown as KernelFunc },
 ];

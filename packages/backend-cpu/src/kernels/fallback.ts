@@ -14,9 +14,9 @@ export function runCpuKernel(kernelName: string, args: KernelArguments<unknown>)
   return kernel.kernelFunc(args as unknown as Parameters<KernelFunc>[0]) as TensorInfo;
 }
 
-/** True when this backend's heap can serve the tensors: there is one, and all are float32. */
-export function inHeap(backend: DSConvCpuBackend, ...tensors: (TensorInfo | null | undefined)[]): boolean {
-  return backend.heap !== null && tensors.every((tensor) => !tensor || tensor.dtype === 'float32');
+/** True when this tier's engine can serve the tensors: there is one, and all are float32. */
+export function hasEngine(backend: DSConvCpuBackend, ...tensors: (TensorInfo | null | undefined)[]): boolean {
+  return backend.engine !== null && tensors.every((tensor) => !tensor || tensor.dtype === 'float32');
 }
 
 export const sizeOf = (info: TensorInfo): number => info.shape.reduce((product, d) => product * d, 1);

@@ -7,8 +7,7 @@ import {
   type KernelFunc,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import { ACTIVATION } from '../wasm-interface.js';
-import { inHeap, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
+import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 interface Inputs {
   a: TensorInfo;
@@ -33,7 +32,7 @@ function kernel(kernelName: string): Omit<KernelConfig, 'backendName'> {
     const columns = b.shape.at(attrs.transposeB ? -2 : -1)!;
     const [batchA, batchB] = [batchOf(a), batchOf(b)];
     const served =
-      inHeap(backend, a, b, bias, slopes) &&
+      hasEngine(backend, a, b, bias, slopes) &&
       ACTIVATIONS.includes((attrs.activation ?? 'linear') as Activation) &&
       (!bias || sizeOf(bias) === columns) &&
       (!slopes || sizeOf(slopes) === columns) &&
@@ -45,40 +44,29 @@ function kernel(kernelName: string): Omit<KernelConfig, 'backendName'> {
 }
 
 function multiply({ inputs, backend, attrs }: Arguments, batchA: number, batchB: number): TensorInfo {
-  const heap = backend.heap!;
   const { a, b } = inputs;
   const { transposeA, transposeB, activation = 'linear', leakyreluAlpha = 0.2 } = attrs;
-  const rows = a.shape.at(transposeA ? -1 : -2)!;
-  const inner = a.shape.at(transposeA ? -2 : -1)!;
-  const columns = b.shape.at(transposeB ? -2 : -1)!;
+  const m = a.shape.at(transposeA ? -1 : -2)!;
+  const k = a.shape.at(transposeA ? -2 : -1)!;
+  const n = b.shape.at(transposeB ? -2 : -1)!;
   const lead = (batchA >= batchB && a.shape.length >= b.shape.length ? a : b).shape.slice(0, -2);
-  const pointers = [backend.pointer(a), backend.pointer(b)] as const;
-  const bias = backend.pointer(inputs.bias);
-  const slopes = backend.pointer(inputs.preluActivationWeights);
-  const { info, ptr } = backend.heapTensor([...lead, rows, columns]);
-  const status = heap.exports.matmul(
-    ...pointers,
-    ptr,
-    Math.max(batchA, batchB),
-    rows,
-    inner,
-    columns,
-    transposeA ? 1 : 0,
-    transposeB ? 1 : 0,
-    batchA === 1 ? 0 : rows * inner,
-    batchB === 1 ? 0 : inner * columns,
-    bias,
-    ACTIVATION[activation as Activation],
+  const call = {
+    a: backend.operand(a),
+    b: backend.operand(b),
+    bias: backend.operand(inputs.bias),
+    slopes: backend.operand(inputs.preluActivationWeights),
+    batch: Math.max(batchA, batchB),
+    m,
+    k,
+    n,
+    transposeA,
+    transposeB,
+    aStride: batchA === 1 ? 0 : m * k,
+    bStride: batchB === 1 ? 0 : k * n,
+    activation: activation as Activation,
     leakyreluAlpha,
-    slopes,
-  );
-  try {
-    heap.check(status, 'matMul');
-  } catch (error) {
-    backend.disposeData(info.dataId);
-    throw error;
-  }
-  return info;
+  };
+  return backend.fill([...lead, m, n], (engine, y) => engine.matMul({ ...call, y }));
 }
 
 const batchOf = (info: TensorInfo): number => info.shape.slice(0, -2).reduce((product, d) => product * d, 1);

@@ -1,4 +1,5 @@
 /** `MaxPool`, `AvgPool`, and `Mean` over height and width. */
+import type { ConvGeometry } from '@dsconv/core';
 import {
   AvgPool,
   backend_util,
@@ -9,44 +10,35 @@ import {
   type TensorInfo,
   util,
 } from '@tensorflow/tfjs-core';
-import { inHeap, type KernelArguments, runCpuKernel } from './fallback.js';
+import { geometryFrom } from './conv2d.js';
+import { hasEngine, type KernelArguments, runCpuKernel } from './fallback.js';
 
-interface PoolAttributes {
+export interface PoolAttributes {
   filterSize: number | [number, number];
   strides: number | [number, number];
   pad: 'same' | 'valid' | number | backend_util.ExplicitPadding;
   dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-function poolKernel(kernelName: string, which: 'max_pool' | 'avg_pool'): Omit<KernelConfig, 'backendName'> {
+/** Resolves a pooling's attributes; channels in and out are the same. */
+export function poolGeometry(x: { readonly shape: readonly number[] }, attrs: PoolAttributes): ConvGeometry {
+  const shape = [...x.shape] as [number, number, number, number];
+  const { filterSize, strides, pad, dimRoundingMode } = attrs;
+  const info = backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad, dimRoundingMode);
+  return geometryFrom(info);
+}
+
+function poolKernel(kernelName: string, kind: 'max' | 'avg'): Omit<KernelConfig, 'backendName'> {
   const run = (args: KernelArguments<{ x: TensorInfo }, PoolAttributes>): TensorInfo => {
     const { inputs, backend, attrs } = args;
     const { x } = inputs;
-    if (!inHeap(backend, x)) return runCpuKernel(kernelName, args);
-    const { filterSize, strides, pad, dimRoundingMode } = attrs;
-    const shape = x.shape as [number, number, number, number];
-    const g = backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad, dimRoundingMode);
-    const source = backend.pointer(x);
-    const { info, ptr } = backend.heapTensor(g.outShape);
-    backend.heap!.exports[which](
-      source,
-      ptr,
-      g.batchSize,
-      g.inHeight,
-      g.inWidth,
-      g.inChannels,
-      g.outHeight,
-      g.outWidth,
-      g.filterHeight,
-      g.filterWidth,
-      g.strideHeight,
-      g.strideWidth,
-      1,
-      1,
-      g.padInfo.top,
-      g.padInfo.left,
+    if (!hasEngine(backend, x)) return runCpuKernel(kernelName, args);
+    const geometry = poolGeometry(x, attrs);
+    const { batch, outHeight, outWidth, outChannels } = geometry;
+    const source = backend.operand(x);
+    return backend.fill([batch, outHeight, outWidth, outChannels], (engine, y) =>
+      engine.pool(kind, source, y, geometry),
     );
-    return info;
   };
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
 }
@@ -58,16 +50,16 @@ function mean(
   const { x } = inputs;
   const axes = util.parseAxisParam(attrs.axis, x.shape);
   const overImage = x.shape.length === 4 && axes.length === 2 && axes.includes(1) && axes.includes(2);
-  if (!overImage || !inHeap(backend, x)) return runCpuKernel(Mean, args);
+  if (!overImage || !hasEngine(backend, x)) return runCpuKernel(Mean, args);
   const [batch, height, width, channels] = x.shape as [number, number, number, number];
-  const source = backend.pointer(x);
-  const { info, ptr } = backend.heapTensor(attrs.keepDims ? [batch, 1, 1, channels] : [batch, channels]);
-  backend.heap!.exports.mean_hw(source, ptr, batch, height * width, channels);
-  return info;
+  const source = backend.operand(x);
+  return backend.fill(attrs.keepDims ? [batch, 1, 1, channels] : [batch, channels], (engine, y) =>
+    engine.mean(source, y, batch, height * width, channels),
+  );
 }
 
 export const poolKernels: Omit<KernelConfig, 'backendName'>[] = [
-  poolKernel(MaxPool, 'max_pool'),
-  poolKernel(AvgPool, 'avg_pool'),
+  poolKernel(MaxPool, 'max'),
+  poolKernel(AvgPool, 'avg'),
   { kernelName: Mean, kernelFunc: mean as unknown as KernelFunc },
 ];

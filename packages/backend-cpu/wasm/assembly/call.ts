@@ -1,4 +1,4 @@
-/** Byte offsets of a call record's words (src/wasm-interface.ts, CALL) and the geometry taken from one. */
+/** Byte offsets of a call record's words (src/wasm/interface.ts, CALL) and the geometry taken from one. */
 export const C_X: usize = 0;
 export const C_IMAGE: usize = 4;
 export const C_FILTER: usize = 8;

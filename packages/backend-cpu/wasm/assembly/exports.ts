@@ -1,4 +1,4 @@
-/** What both modules export (src/wasm-interface.ts). */
+/** What both modules export (src/wasm/interface.ts). */
 export { alloc, free, heap_used } from './heap';
 export { bfp_round } from './bfp';
 export { bfp_image_bytes, bfp_image_kind, bfp_quantize } from './image';

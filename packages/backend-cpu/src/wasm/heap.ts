@@ -1,7 +1,7 @@
 /** Memory of one WebAssembly module: allocation with typed errors, and views that are never kept. */
 import { DSConvError } from '@dsconv/core';
-import { OutOfMemoryError } from './errors.js';
-import { CALL_WORDS, type DSConvWasm, type Ptr, type Status } from './wasm-interface.js';
+import { OutOfMemoryError } from '../errors.js';
+import { CALL_WORDS, type DSConvWasm, type Ptr, type Status } from './interface.js';
 
 /** Addresses of WebAssembly have 32 bits. */
 const ADDRESS_SPACE = 2 ** 32;

@@ -1,0 +1,193 @@
+/**
+ * Level 2 of the kernel contract, first half: recording. `capture` runs a function once with every kernel call recorded; the flat list is what
+ * a backend compiles to a plan. Because kernels are recorded below TensorFlow.js's operators, it works for zoo networks, GraphModels and
+ * LayersModels alike.
+ */
+import {
+  backend as currentBackend,
+  type DataId,
+  type DataType,
+  getBackend,
+  getKernelsForBackend,
+  type KernelBackend,
+  type KernelFunc,
+  type NamedTensorInfoMap,
+  type Tensor,
+  type TensorInfo,
+  tidy,
+} from '@tensorflow/tfjs-core';
+import { DSConvError, InvalidArgumentError } from './errors.js';
+
+/** Number of a value (the data of one or more tensors) in a trace. */
+export type ValueId = number;
+
+/** A tensor in a trace. Tensors that share data, as after a reshape, share the value. */
+export interface TraceTensor {
+  value: ValueId;
+  shape: readonly number[];
+  dtype: DataType;
+}
+
+/** One kernel call. */
+export interface TraceNode {
+  kernel: string;
+  inputs: Readonly<Record<string, TraceTensor>>;
+  outputs: readonly TraceTensor[];
+  /** Attributes as the kernel got them. */
+  attributes: Readonly<Record<string, unknown>>;
+}
+
+/** What a function did, as a flat list in the order of execution. */
+export interface Trace {
+  /** The backend it was recorded on. */
+  backend: string;
+  inputs: readonly TraceTensor[];
+  outputs: readonly TraceTensor[];
+  nodes: readonly TraceNode[];
+  /** Values that existed before (weights) or were made from numbers in the function, copied. */
+  constants: ReadonlyMap<ValueId, ConstantValues>;
+  /** How many values there are; ids are below it. */
+  valueCount: number;
+  /** The function itself, for where the trace cannot be compiled. */
+  body: TensorFunction;
+  /** Whether the function returned an array of tensors. */
+  returnsArray: boolean;
+}
+
+export type ConstantValues = Float32Array | Int32Array | Uint8Array;
+
+/** A function was recorded that cannot be replayed, or a trace holds something a backend does not know. */
+export class TraceError extends DSConvError {
+  constructor(message: string) {
+    super('TRACE', message);
+  }
+}
+
+/** A function of one or more tensors, such as `model.predict`. */
+export type TensorFunction = (...inputs: Tensor[]) => Tensor | Tensor[];
+
+/**
+ * Runs `body` once on the current backend and records every kernel call. The shapes of the examples are the trace's.
+ *
+ * @throws TraceError when the function reads values while it runs (its path may depend on them), or returns something that it did not compute
+ *   from tensors
+ */
+export function capture(body: TensorFunction, ...examples: Tensor[]): Trace {
+  if (examples.length === 0)
+    throw new InvalidArgumentError('examples is empty; expected one tensor per input');
+  const recorder = new Recorder(getBackend());
+  let trace: Trace | undefined;
+  tidy(() => {
+    const inputs = examples.map((example) => recorder.define(example));
+    const result = recorder.record(() => body(...examples));
+    const outputs = (Array.isArray(result) ? result : [result]).map((tensor) => recorder.use(tensor));
+    trace = { ...recorder.finish(), inputs, outputs, body, returnsArray: Array.isArray(result) };
+  });
+  return trace!;
+}
+
+class Recorder {
+  private readonly values = new Map<DataId, ValueId>();
+  private readonly constants = new Map<ValueId, ConstantValues>();
+  private readonly nodes: TraceNode[] = [];
+  private readonly backend: KernelBackend = currentBackend();
+  private count = 0;
+  /** Above zero while a kernel runs: what it calls and reads is its own business. */
+  private depth = 0;
+
+  constructor(private readonly backendName: string) {}
+
+  /** A value that the trace is given or computes. */
+  define(tensor: TensorInfo): TraceTensor {
+    let value = this.values.get(tensor.dataId);
+    if (value === undefined) {
+      value = this.count++;
+      this.values.set(tensor.dataId, value);
+    }
+    return { value, shape: [...tensor.shape], dtype: tensor.dtype };
+  }
+
+  /** A value that is read: one that was defined, or else a constant, copied now because it may be gone later. */
+  use(tensor: TensorInfo): TraceTensor {
+    const known = this.values.has(tensor.dataId);
+    const described = this.define(tensor);
+    if (known) return described;
+    if (tensor.dtype === 'string' || tensor.dtype === 'complex64') {
+      throw new TraceError(`a constant has dtype ${tensor.dtype}; expected float32, int32 or bool`);
+    }
+    this.depth++;
+    const values = this.backend.readSync(tensor.dataId) as ConstantValues;
+    this.depth--;
+    this.constants.set(described.value, values.slice());
+    return described;
+  }
+
+  /** Runs a function with the backend's kernels wrapped and its reads refused. */
+  record(body: () => Tensor | Tensor[]): Tensor | Tensor[] {
+    const kernels = getKernelsForBackend(this.backendName);
+    const originals = kernels.map((config) => config.kernelFunc);
+    for (const config of kernels) config.kernelFunc = this.wrap(config.kernelName, config.kernelFunc);
+    const restoreReads = this.refuseReads();
+    try {
+      const result: unknown = body();
+      if (result instanceof Promise) {
+        throw new TraceError('the function returned a Promise; expected tensors, computed synchronously');
+      }
+      return result as Tensor | Tensor[];
+    } finally {
+      restoreReads();
+      kernels.forEach((config, n) => {
+        config.kernelFunc = originals[n]!;
+      });
+    }
+  }
+
+  finish(): Pick<Trace, 'backend' | 'nodes' | 'constants' | 'valueCount'> {
+    const { backendName: backend, nodes, constants, count: valueCount } = this;
+    return { backend, nodes, constants, valueCount };
+  }
+
+  private wrap(kernel: string, original: KernelFunc): KernelFunc {
+    return (params) => {
+      if (this.depth > 0) return original(params);
+      const inputs: Record<string, TraceTensor> = {};
+      for (const [name, tensor] of Object.entries(params.inputs as NamedTensorInfoMap)) {
+        // TensorFlow.js hands optional inputs that are absent as undefined or null.
+        if (tensor) inputs[name] = this.use(tensor);
+      }
+      this.depth++;
+      let result: TensorInfo | TensorInfo[];
+      try {
+        result = original(params);
+      } finally {
+        this.depth--;
+      }
+      const outputs = (Array.isArray(result) ? result : [result]).map((tensor) => this.define(tensor));
+      this.nodes.push({ kernel, inputs, outputs, attributes: { ...params.attrs } });
+      return result;
+    };
+  }
+
+  /** Makes reads outside of kernels an error; returns what undoes that. */
+  private refuseReads(): () => void {
+    const { backend } = this;
+    const refuse = (original: 'read' | 'readSync') => {
+      const method = backend[original] as (dataId: DataId) => never;
+      return (dataId: DataId) => {
+        if (this.depth > 0) return method.call(backend, dataId);
+        throw new TraceError(
+          'the function reads the values of a tensor while it runs; expected one whose path does not depend on them',
+        );
+      };
+    };
+    const own = { read: refuse('read'), readSync: refuse('readSync') };
+    const before = Object.getOwnPropertyDescriptors(backend);
+    Object.assign(backend, own);
+    return () => {
+      for (const name of ['read', 'readSync'] as const) {
+        if (before[name]) Object.defineProperty(backend, name, before[name]);
+        else delete (backend as Partial<KernelBackend>)[name];
+      }
+    };
+  }
+}
