@@ -7,6 +7,7 @@ import {
   runSelfTest,
   type Support,
   type TierStatus,
+  TraceError,
 } from '@dsconv/core';
 import '@tensorflow/tfjs-backend-cpu';
 import {
@@ -16,6 +17,7 @@ import {
   type KernelConfig,
   registerBackend,
   registerKernel,
+  backend as tfBackend,
   unregisterKernel,
 } from '@tensorflow/tfjs-core';
 import { DSConvCpuBackend } from './backend.js';
@@ -64,6 +66,11 @@ function describe(name: string, pinned: CpuTier | undefined, creation: Creation)
     probe: () => creation.probe(),
     tiers,
     activeTier: () => creation.active,
+    compilePlan: async (trace) => {
+      const { engine } = tfBackend() as DSConvCpuBackend;
+      if (!engine?.compilePlan) throw new TraceError(`tier ${creation.active} of '${name}' has no plans`);
+      return engine.compilePlan(trace);
+    },
     pinTier: (tier) => {
       if (!TIERS.includes(tier as CpuTier)) {
         throw new BackendUnavailableError(`tier is '${tier}'; expected one of ${TIERS.join(', ')}`);

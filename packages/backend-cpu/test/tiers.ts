@@ -6,3 +6,6 @@ export const TIER_BACKENDS = TIERS.map((tier) => getDSConvBackend(BACKEND_NAME)!
 
 /** The tiers that keep tensors in the WebAssembly heap. */
 export const WASM_BACKENDS = TIER_BACKENDS.filter((name) => name.includes('wasm'));
+
+/** The tiers that compile plans. */
+export const PLANNING_BACKENDS = TIER_BACKENDS.filter((name) => !name.endsWith('/js'));

@@ -1,0 +1,153 @@
+/** The native tier: tensors are typed arrays, kernels a Node-API addon. */
+import type { Activation, CompiledPlan, ConvGeometry, DSConvFilter, Trace } from '@dsconv/core';
+import type { DSConvNative, PackedFilter } from '../../native/interface.js';
+import type { BinaryCode, ConvolutionCall, Engine, MatMulCall, Operand } from '../engine.js';
+import { FilterCache } from '../filter-cache.js';
+import { fuse } from '../plan/fuse.js';
+import { lower } from '../plan/lower.js';
+import { NativeCompiledPlan } from '../plan/native-plan.js';
+import { TensorEntry } from '../tensor-entry.js';
+import { ACTIVATION, BINARY } from '../wasm/interface.js';
+import { callRecord, windowOf } from './call-record.js';
+import { packFilter } from './pack-filter.js';
+
+export class NativeEngine implements Engine {
+  private readonly filters: FilterCache<PackedFilter>;
+
+  constructor(readonly native: DSConvNative) {
+    this.filters = new FilterCache(
+      (filter, groups) => packFilter(native, filter, groups),
+      (packed) => packed.dispose(),
+    );
+  }
+
+  operand(entry: TensorEntry): Float32Array {
+    return entry.floats();
+  }
+
+  allocate(length: number): TensorEntry {
+    return new TensorEntry(null, new Float32Array(length), 'float32', 1);
+  }
+
+  dsconv(call: ConvolutionCall, filter: DSConvFilter, mantissa: number): void {
+    const depthwise = filter.kind === 'depthwise';
+    const packed = this.filters.get(filter, depthwise ? 1 : call.geometry.groups);
+    const { x, y, bias, residual, slopes, alpha } = arrays(call);
+    const { activation, geometry } = call;
+    if (depthwise) {
+      const extra = { multiplier: filter.shape[3], block: filter.blockSize };
+      const record = callRecord(geometry, { activation, mantissa, ...extra });
+      this.native.dsDepthwise(record, packed, x, y, bias, residual, slopes, alpha);
+      return;
+    }
+    const record = callRecord(geometry, { activation, mantissa });
+    this.native.dsconv2d(record, packed, x, y, bias, residual, slopes, alpha);
+  }
+
+  bfpRound(
+    y: Operand,
+    pixels: number,
+    channels: number,
+    { bits, blockSize, groups }: { bits: number; blockSize: number; groups: number },
+  ): void {
+    const values = y as Float32Array;
+    this.native.bfpRound(values, values, pixels, channels, groups, blockSize, bits);
+  }
+
+  conv2d(call: ConvolutionCall, filter: TensorEntry): void {
+    const { x, y, bias, residual, slopes, alpha } = arrays(call);
+    const record = callRecord(call.geometry, { activation: call.activation });
+    const packed = this.packedFloatFilter(call.geometry, filter);
+    this.native.conv2d(record, packed, x, y, bias, residual, slopes, alpha);
+  }
+
+  depthwise(call: ConvolutionCall, filter: TensorEntry, multiplier: number): void {
+    const { x, y, bias, residual, slopes, alpha } = arrays(call);
+    const record = callRecord(call.geometry, { activation: call.activation, multiplier });
+    this.native.depthwise(record, filter.floats(), x, y, bias, residual, slopes, alpha);
+  }
+
+  matMul(call: MatMulCall): void {
+    const { batch, m, k, n, transposeA, transposeB, aStride, bStride } = call;
+    this.native.matMul(
+      call.a as Float32Array,
+      call.b as Float32Array,
+      call.y as Float32Array,
+      batch,
+      m,
+      k,
+      n,
+      transposeA,
+      transposeB,
+      aStride,
+      bStride,
+      call.bias as Float32Array | null,
+      ACTIVATION[call.activation],
+      call.leakyreluAlpha,
+      call.slopes as Float32Array | null,
+    );
+  }
+
+  pool(kind: 'max' | 'avg', x: Operand, y: Operand, g: ConvGeometry): void {
+    const window = windowOf(g);
+    const [from, to] = [x as Float32Array, y as Float32Array];
+    if (kind === 'max') this.native.maxPool(from, to, window);
+    else this.native.avgPool(from, to, window);
+  }
+
+  mean(x: Operand, y: Operand, batch: number, pixels: number, channels: number): void {
+    this.native.meanHW(x as Float32Array, y as Float32Array, batch, pixels, channels);
+  }
+
+  binary(code: BinaryCode, a: Operand, b: Operand, y: Operand, count: number, period: number): void {
+    const [left, right, to] = [a, b, y] as Float32Array[];
+    this.native.binary(BINARY[code], left!, right!, to!, count, period);
+  }
+
+  unary(
+    code: Activation,
+    x: Operand,
+    y: Operand,
+    count: number,
+    alpha: number,
+    slopes: Operand | null,
+    period: number,
+  ): void {
+    const [from, to] = [x as Float32Array, y as Float32Array];
+    this.native.unary(ACTIVATION[code], from, to, count, alpha, slopes as Float32Array | null, period);
+  }
+
+  scaleShift(x: Operand, y: Operand, count: number, scale: Float32Array, shift: Float32Array): void {
+    this.native.scaleShift(x as Float32Array, scale, shift, y as Float32Array, count, scale.length);
+  }
+
+  memory(): Record<string, number> {
+    return {};
+  }
+
+  compilePlan(trace: Trace): CompiledPlan {
+    return new NativeCompiledPlan(this.native, fuse(lower(trace)));
+  }
+
+  /** Made once per tensor, since tensors do not change. */
+  private packedFloatFilter(g: ConvGeometry, filter: TensorEntry): PackedFilter {
+    const taps = g.kernelHeight * g.kernelWidth;
+    if (filter.packedFilter?.taps !== taps) {
+      const packed = this.native.packConv2d(filter.floats(), taps, g.inChannels, g.outChannels, 1);
+      filter.packedFilter?.free();
+      filter.packedFilter = { packing: packed, taps, free: () => packed.dispose() };
+    }
+    return filter.packedFilter!.packing as PackedFilter;
+  }
+}
+
+function arrays(call: ConvolutionCall) {
+  return {
+    x: call.x as Float32Array,
+    y: call.y as Float32Array,
+    bias: call.bias as Float32Array | null,
+    residual: call.residual as Float32Array | null,
+    slopes: call.slopes as Float32Array | null,
+    alpha: call.leakyreluAlpha,
+  };
+}

@@ -1,0 +1,382 @@
+/**
+ * From a program to a plan of the native addon. The one decision made here is the format of every value: activations that DSConv reads are
+ * written as BFP images by the step that makes them, and exist as float32 only where something reads float32.
+ */
+import type { BfpFormat, CompiledPlan, ValueId } from '@dsconv/core';
+import { DSConvFilter } from '@dsconv/core';
+import type {
+  BufferDescription,
+  BufferId,
+  DSConvNative,
+  NativePlan,
+  PackedFilter,
+  Sink,
+  StepDescription,
+} from '../../native/interface.js';
+import { callRecord, windowOf } from '../native/call-record.js';
+import { packFilter } from '../native/pack-filter.js';
+import { ACTIVATION, BINARY } from '../wasm/interface.js';
+import type { ConvolutionStep, Program, Step } from './program.js';
+
+type Image = Extract<BufferDescription, { format: 'bfp' }>;
+
+/** Buffers that hold one value. */
+interface Placement {
+  float: BufferId | null;
+  images: Map<string, BufferId>;
+}
+
+export class NativeCompiledPlan implements CompiledPlan {
+  private readonly plan: NativePlan;
+  private readonly filters: PackedFilter[];
+
+  /** @param profile measure every step */
+  constructor(native: DSConvNative, program: Program, profile = false) {
+    const builder = new PlanBuilder(native, program);
+    this.filters = builder.filters;
+    try {
+      this.plan = native.createPlan({ ...builder.build(), profile });
+    } catch (error) {
+      this.releaseFilters();
+      throw error;
+    }
+  }
+
+  get arenaBytes(): number {
+    return this.plan.arenaBytes;
+  }
+
+  get liveBytes(): number {
+    return this.plan.liveBytes;
+  }
+
+  /** Microseconds of each step in the last run, of plans made with `profile`. */
+  get profile(): Float64Array | null {
+    return this.plan.profile;
+  }
+
+  run(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): Promise<void> {
+    return this.plan.run([...inputs], [...outputs]);
+  }
+
+  dispose(): void {
+    this.plan.dispose();
+    this.releaseFilters();
+  }
+
+  /** The plan holds on to what it still needs. */
+  private releaseFilters(): void {
+    for (const filter of this.filters) filter.dispose();
+  }
+}
+
+class PlanBuilder {
+  readonly filters: PackedFilter[] = [];
+  private readonly buffers: BufferDescription[] = [];
+  private readonly steps: StepDescription[] = [];
+  private readonly placements = new Map<ValueId, Placement>();
+  private readonly packed = new Map<ConvolutionStep, PackedFilter>();
+
+  constructor(
+    private readonly native: DSConvNative,
+    private readonly program: Program,
+  ) {
+    for (const step of program.steps) if (step.op === 'convolution') this.pack(step);
+  }
+
+  build() {
+    const { program } = this;
+    const images = this.wantedImages();
+    const floats = this.wantedFloats(images);
+    const inputs = program.inputs.map((value) => this.floatBuffer(value));
+    for (const [n, value] of program.inputs.entries()) {
+      const sinks = this.imageBuffers(value, images);
+      this.placements.set(value, { float: inputs[n]!, images: sinks });
+      this.convert(value, inputs[n]!, [...sinks.values()]);
+    }
+    for (const step of program.steps) this.emit(step, images, floats);
+    const outputs = program.outputs.map((value) => this.placements.get(value)!.float!);
+    return { buffers: this.buffers, steps: this.steps, inputs, outputs };
+  }
+
+  private pack(step: ConvolutionStep): void {
+    const { filter, geometry: g } = step;
+    let packed: PackedFilter;
+    if (filter instanceof DSConvFilter) packed = packFilter(this.native, filter, g.groups);
+    else if (step.depthwise) return;
+    else {
+      const taps = g.kernelHeight * g.kernelWidth;
+      packed = this.native.packConv2d(filter, taps, g.inChannels / g.groups, g.outChannels, g.groups);
+    }
+    this.filters.push(packed);
+    this.packed.set(step, packed);
+  }
+
+  /** For each value, the images that its readers want, by key. */
+  private wantedImages(): Map<ValueId, Map<string, Image>> {
+    const wanted = new Map<ValueId, Map<string, Image>>();
+    const depthwise: [ValueId, Image][] = [];
+    for (const step of this.program.steps) {
+      if (step.op !== 'convolution') continue;
+      const image = this.imageOf(step);
+      if (!image) continue;
+      if (step.depthwise) {
+        depthwise.push([step.input, image]);
+        continue;
+      }
+      if (!wanted.has(step.input)) wanted.set(step.input, new Map());
+      wanted.get(step.input)!.set(keyOf(image), image);
+    }
+    // A depthwise convolution reads an image whatever width of weights it was made for.
+    for (const [value, image] of depthwise) {
+      if (!wanted.has(value)) wanted.set(value, new Map());
+      const images = wanted.get(value)!;
+      if (![...images.values()].some((other) => samePartition(other, image))) images.set(keyOf(image), image);
+    }
+    return wanted;
+  }
+
+  /** The image a convolution reads, or null where it reads float32. */
+  private imageOf(step: ConvolutionStep): Image | null {
+    const { filter, geometry: g, activationBits } = step;
+    if (!(filter instanceof DSConvFilter) || activationBits === null) return null;
+    if (!step.depthwise && this.packed.get(step)!.imageKey === '') return null;
+    return {
+      format: 'bfp',
+      pixels: g.batch * g.inHeight * g.inWidth,
+      channels: g.inChannels,
+      groups: g.groups,
+      block: filter.blockSize,
+      mantissa: activationBits,
+      storage: filter.bits <= 2 ? 2 : filter.bits <= 4 ? 4 : 8,
+      sums: filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined,
+    };
+  }
+
+  /** Values that somebody reads as float32. */
+  private wantedFloats(images: Map<ValueId, Map<string, Image>>): Set<ValueId> {
+    const floats = new Set<ValueId>(this.program.outputs);
+    const makers = new Map(this.program.steps.map((step) => [step.output, step]));
+    for (const step of this.program.steps) {
+      if (step.op === 'convolution') {
+        if (!this.imageOf(step)) floats.add(step.input);
+        if (step.residual !== null && !exactImage(makers.get(step.residual), images.get(step.residual))) {
+          floats.add(step.residual);
+        }
+        continue;
+      }
+      for (const value of step.op === 'concat' ? step.inputs : readsOfFloat(step)) floats.add(value);
+    }
+    return floats;
+  }
+
+  private emit(step: Step, images: Map<ValueId, Map<string, Image>>, floats: Set<ValueId>): void {
+    const sinks = this.imageBuffers(step.output, images);
+    const float = floats.has(step.output) || sinks.size === 0 ? this.floatBuffer(step.output) : null;
+    this.placements.set(step.output, { float, images: sinks });
+    // Two kinds of steps write float32 only.
+    if (step.op === 'matMul' || step.op === 'softmax') {
+      const made = float ?? this.floatBuffer(step.output);
+      this.steps.push(this.describe(step, made));
+      this.convert(step.output, made, [...sinks.values()]);
+      return;
+    }
+    const all = [...(float === null ? [] : [float]), ...sinks.values()];
+    this.steps.push(this.describe(step, all.length === 1 ? all[0]! : all));
+  }
+
+  private convert(value: ValueId, from: BufferId, to: BufferId[]): void {
+    if (to.length === 0) return;
+    const channels = this.program.channels.get(value)!;
+    const pixels = this.program.sizes.get(value)! / channels;
+    this.steps.push({ op: 'convert', input: from, output: to, pixels, channels });
+  }
+
+  private floatBuffer(value: ValueId): BufferId {
+    return this.buffers.push({ format: 'f32', length: this.program.sizes.get(value)! }) - 1;
+  }
+
+  private imageBuffers(value: ValueId, images: Map<ValueId, Map<string, Image>>): Map<string, BufferId> {
+    const wanted = [...(images.get(value) ?? [])];
+    return new Map(wanted.map(([key, image]) => [key, this.buffers.push(image) - 1]));
+  }
+
+  private float(value: ValueId): BufferId {
+    return this.placements.get(value)!.float!;
+  }
+
+  private describe(step: Step, output: Sink): StepDescription {
+    switch (step.op) {
+      case 'convolution':
+        return this.convolution(step, output);
+      case 'pool':
+        return {
+          op: step.kind === 'max' ? 'maxPool' : 'avgPool',
+          input: this.float(step.input),
+          output,
+          window: windowOf(step.geometry),
+        };
+      case 'mean': {
+        const { batch, pixels: hw, channels } = step;
+        return { op: 'meanHW', input: this.float(step.input), output, batch, hw, channels };
+      }
+      case 'matMul': {
+        const { op, batch, m, k, n, transposeA, transposeB, aStride, bStride, bias, slopes } = step;
+        const b = typeof step.b === 'number' ? this.float(step.b) : step.b;
+        const shape = { batch, m, k, n, transposeA, transposeB, aStride, bStride };
+        const activation = ACTIVATION[step.activation];
+        const alpha = step.leakyreluAlpha;
+        return {
+          op,
+          a: this.float(step.a),
+          b,
+          output: output as BufferId,
+          ...shape,
+          bias,
+          activation,
+          alpha,
+          alphas: slopes,
+        };
+      }
+      case 'binary': {
+        const b = typeof step.b === 'number' ? this.float(step.b) : step.b;
+        const { op, count: n, period } = step;
+        const channels = this.program.channels.get(step.output)!;
+        const activation = ACTIVATION[step.activation];
+        return {
+          op,
+          code: BINARY[step.code],
+          a: this.float(step.a),
+          b,
+          output,
+          n,
+          period,
+          channels,
+          activation,
+        };
+      }
+      case 'unary': {
+        const { op, count: n, alpha, slopes } = step;
+        const code = step.code === 'sigmoid' ? SIGMOID : ACTIVATION[step.code];
+        const channels = this.program.channels.get(step.output)!;
+        const period = slopes?.length ?? 1;
+        return {
+          op,
+          code,
+          input: this.float(step.input),
+          output,
+          n,
+          alpha,
+          alphas: slopes,
+          period,
+          channels,
+        };
+      }
+      case 'scaleShift': {
+        const { op, scale, shift, count: n } = step;
+        const activation = ACTIVATION[step.activation];
+        return {
+          op,
+          input: this.float(step.input),
+          scale,
+          shift,
+          output,
+          n,
+          channels: scale.length,
+          activation,
+        };
+      }
+      case 'softmax': {
+        const { op, rows, channels } = step;
+        return { op, input: this.float(step.input), output: output as BufferId, rows, channels };
+      }
+      case 'concat': {
+        const { op, channels, pixels } = step;
+        return { op, inputs: step.inputs.map((value) => this.float(value)), channels, output, pixels };
+      }
+      case 'pad': {
+        const { op, batch, height: inH, width: inW, channels, top, bottom, left, right, value } = step;
+        return {
+          op,
+          input: this.float(step.input),
+          output,
+          batch,
+          inH,
+          inW,
+          channels,
+          top,
+          bottom,
+          left,
+          right,
+          value,
+        };
+      }
+    }
+  }
+
+  private convolution(step: ConvolutionStep, output: Sink): StepDescription {
+    const { geometry, filter, bias, slopes, outputFormat } = step;
+    const image = this.imageOf(step);
+    const input = image ? this.image(step.input, image, step.depthwise) : this.float(step.input);
+    const base = {
+      call: callRecord(geometry, {
+        activation: step.activation,
+        mantissa: step.activationBits ?? 0,
+        outputFormat,
+        multiplier: step.multiplier,
+        block: filter instanceof DSConvFilter ? filter.blockSize : 0,
+      }),
+      input,
+      output,
+      bias,
+      alphas: slopes,
+      alpha: step.leakyreluAlpha,
+      ...(step.residual === null ? {} : { residual: this.residual(step.residual) }),
+    };
+    if (filter instanceof DSConvFilter) {
+      return { op: step.depthwise ? 'dsDepthwise' : 'dsconv2d', filter: this.packed.get(step)!, ...base };
+    }
+    return step.depthwise
+      ? { op: 'depthwise', w: filter, ...base }
+      : { op: 'conv2d', filter: this.packed.get(step)!, ...base };
+  }
+
+  private image(value: ValueId, image: Image, anyStorage: boolean): BufferId {
+    const { images } = this.placements.get(value)!;
+    const exact = images.get(keyOf(image));
+    if (exact !== undefined || !anyStorage) return exact!;
+    return [...images.values()].find((id) => samePartition(this.buffers[id] as Image, image))!;
+  }
+
+  /** float32 where it exists, else an image that holds exactly the same numbers. */
+  private residual(value: ValueId): BufferId {
+    const { float, images } = this.placements.get(value)!;
+    return float ?? [...images.values()][0]!;
+  }
+}
+
+const SIGMOID = 6;
+
+function keyOf(image: Image): string {
+  return [image.mantissa, image.block, image.groups, image.storage, image.sums].join();
+}
+
+function samePartition(a: Image, b: Pick<Image, 'mantissa' | 'block' | 'groups'>): boolean {
+  return a.mantissa === b.mantissa && a.block === b.block && a.groups === b.groups;
+}
+
+/** Whether the only images of a value are of the very grid its maker rounds to, so that they hold it exactly. */
+function exactImage(maker: Step | undefined, images: Map<string, Image> | undefined): boolean {
+  if (!images || images.size === 0 || maker?.op !== 'convolution' || !maker.outputFormat) return false;
+  const { bits, blockSize, groups }: Required<BfpFormat> = maker.outputFormat;
+  return [...images.values()].every((image) =>
+    samePartition(image, { mantissa: bits, block: blockSize, groups }),
+  );
+}
+
+function readsOfFloat(step: Exclude<Step, { op: 'convolution' | 'concat' }>): ValueId[] {
+  if (step.op === 'matMul' || step.op === 'binary') {
+    return typeof step.b === 'number' ? [step.a, step.b] : [step.a];
+  }
+  return [step.input];
+}

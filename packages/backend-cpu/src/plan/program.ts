@@ -1,0 +1,165 @@
+/** A trace in the terms of this backend's kernels: constants resolved, reshapes gone, attributes decoded. All values are float32. */
+import type { Activation, BfpFormat, ConvGeometry, DSConvFilter, TraceNode, ValueId } from '@dsconv/core';
+
+/** A constant, or the value of an earlier step. */
+export type Operand = ValueId | Float32Array;
+
+interface StepBase {
+  output: ValueId;
+  /** The recorded call it comes from, for messages and profiles. */
+  source: TraceNode;
+}
+
+export interface ConvolutionStep extends StepBase {
+  op: 'convolution';
+  input: ValueId;
+  geometry: ConvGeometry;
+  /** A quantized filter, or float weights HWIO (`[kh, kw, C, multiplier]`). */
+  filter: DSConvFilter | Float32Array;
+  depthwise: boolean;
+  /** Depthwise only: outputs per channel. */
+  multiplier: number;
+  bias: Float32Array | null;
+  residual: ValueId | null;
+  activation: Activation;
+  leakyreluAlpha: number;
+  slopes: Float32Array | null;
+  activationBits: number | null;
+  outputFormat: Required<BfpFormat> | null;
+}
+
+export interface PoolStep extends StepBase {
+  op: 'pool';
+  kind: 'max' | 'avg';
+  input: ValueId;
+  geometry: ConvGeometry;
+}
+
+export interface MeanStep extends StepBase {
+  op: 'mean';
+  input: ValueId;
+  batch: number;
+  pixels: number;
+  channels: number;
+}
+
+export interface MatMulStep extends StepBase {
+  op: 'matMul';
+  a: ValueId;
+  b: Operand;
+  batch: number;
+  m: number;
+  k: number;
+  n: number;
+  transposeA: boolean;
+  transposeB: boolean;
+  /** Elements from one batch entry to the next; 0 broadcasts. */
+  aStride: number;
+  bStride: number;
+  bias: Float32Array | null;
+  activation: Activation;
+  leakyreluAlpha: number;
+  slopes: Float32Array | null;
+}
+
+/** `y[i] = activation(a[i] op b[i % period])`. */
+export interface BinaryStep extends StepBase {
+  op: 'binary';
+  code: 'add' | 'sub' | 'mul' | 'reverseSub';
+  a: ValueId;
+  b: Operand;
+  count: number;
+  period: number;
+  activation: 'linear' | 'relu' | 'relu6';
+}
+
+export interface UnaryStep extends StepBase {
+  op: 'unary';
+  code: Activation | 'sigmoid';
+  input: ValueId;
+  count: number;
+  alpha: number;
+  slopes: Float32Array | null;
+}
+
+/** `y[i] = activation(x[i] * scale[c] + shift[c])`. */
+export interface ScaleShiftStep extends StepBase {
+  op: 'scaleShift';
+  input: ValueId;
+  scale: Float32Array;
+  shift: Float32Array;
+  count: number;
+  activation: 'linear' | 'relu' | 'relu6';
+}
+
+export interface SoftmaxStep extends StepBase {
+  op: 'softmax';
+  input: ValueId;
+  rows: number;
+  channels: number;
+}
+
+/** Along the last axis. */
+export interface ConcatStep extends StepBase {
+  op: 'concat';
+  inputs: ValueId[];
+  channels: number[];
+  pixels: number;
+}
+
+/** A constant border around height and width. */
+export interface PadStep extends StepBase {
+  op: 'pad';
+  input: ValueId;
+  batch: number;
+  height: number;
+  width: number;
+  channels: number;
+  top: number;
+  bottom: number;
+  left: number;
+  right: number;
+  value: number;
+}
+
+export type Step =
+  | ConvolutionStep
+  | PoolStep
+  | MeanStep
+  | MatMulStep
+  | BinaryStep
+  | UnaryStep
+  | ScaleShiftStep
+  | SoftmaxStep
+  | ConcatStep
+  | PadStep;
+
+export interface Program {
+  steps: Step[];
+  inputs: ValueId[];
+  outputs: ValueId[];
+  /** Elements of each value. */
+  sizes: Map<ValueId, number>;
+  /** Channels (length of the last axis) of each value. */
+  channels: Map<ValueId, number>;
+}
+
+/** The values a step reads. */
+export function readsOf(step: Step): ValueId[] {
+  switch (step.op) {
+    case 'convolution':
+      return step.residual === null ? [step.input] : [step.input, step.residual];
+    case 'matMul':
+    case 'binary':
+      return typeof step.b === 'number' ? [step.a, step.b] : [step.a];
+    case 'concat':
+      return step.inputs;
+    default:
+      return [step.input];
+  }
+}
+
+/** The part that every step has. */
+export function made(source: TraceNode): StepBase {
+  return { output: source.outputs[0]!.value, source };
+}
