@@ -21,11 +21,14 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs-core';
 import { DSConvCpuBackend } from './backend.js';
+import type { Engine } from './engine.js';
 import { convKernels } from './kernels/conv2d.js';
 import { dsconvKernels } from './kernels/dsconv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
 import { matMulKernels } from './kernels/mat-mul.js';
 import { poolKernels } from './kernels/pool.js';
+import { NativeEngine } from './native/engine.js';
+import { loadNative } from './native/load.js';
 import { type CpuTier, forcedTier, instantiateTier, TIERS, tierStatus } from './tiers.js';
 import { WasmEngine } from './wasm/engine.js';
 import { WasmHeap } from './wasm/heap.js';
@@ -119,7 +122,7 @@ async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpu
   const reasons: string[] = [];
   for (const tier of wanted ? [wanted] : TIERS) {
     try {
-      const engine = tier === 'js' ? null : new WasmEngine(new WasmHeap(await instantiateTier(tier)));
+      const engine = await createEngine(tier);
       const backend = new DSConvCpuBackend(tier, engine);
       await runSelfTest(name, backend, (kernel) => getKernel(kernel, name).kernelFunc);
       return backend;
@@ -128,4 +131,10 @@ async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpu
     }
   }
   throw new BackendUnavailableError(`backend '${name}' cannot be created: ${reasons.join('; ')}`);
+}
+
+async function createEngine(tier: CpuTier): Promise<Engine | null> {
+  if (tier === 'js') return null;
+  if (tier === 'native') return new NativeEngine(await loadNative());
+  return new WasmEngine(new WasmHeap(await instantiateTier(tier)));
 }

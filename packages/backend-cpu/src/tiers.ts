@@ -1,10 +1,11 @@
 /** The implementations inside `dsconv-cpu`, best first, and how to load them. */
 import { BackendUnavailableError, type TierStatus } from '@dsconv/core';
+import { loadNative } from './native/load.js';
 import type { DSConvWasm } from './wasm/interface.js';
 
-export const TIERS = ['wasm-relaxed-simd', 'wasm-simd', 'js'] as const;
+export const TIERS = ['native', 'wasm-relaxed-simd', 'wasm-simd', 'js'] as const;
 export type CpuTier = (typeof TIERS)[number];
-export type WasmTier = Exclude<CpuTier, 'js'>;
+export type WasmTier = Exclude<CpuTier, 'native' | 'js'>;
 
 /** Where a module comes from: an address to fetch, or its bytes. */
 export type WasmSource = string | URL | BufferSource;
@@ -35,6 +36,10 @@ export function forcedTier(): CpuTier | null {
 export async function tierStatus(tier: CpuTier): Promise<TierStatus> {
   if (tier === 'js') return { tier, available: true };
   try {
+    if (tier === 'native') {
+      const { isa } = await loadNative();
+      return { tier, available: true, reason: `instruction set ${isa}` };
+    }
     await compileTier(tier);
     return { tier, available: true };
   } catch (error) {

@@ -1,0 +1,56 @@
+/** Finds and loads the addon: a build on this machine, else a prebuilt binary. */
+import type { DSConvNative } from '../../native/interface.js';
+
+/** Number of the interface this code was written against. */
+const INTERFACE_VERSION = 1;
+
+let loaded: Promise<DSConvNative> | null = null;
+
+/**
+ * Loads the addon once, holds it against its known answers and sizes its pool of threads.
+ *
+ * @throws Error with one sentence on why there is none
+ */
+export function loadNative(): Promise<DSConvNative> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<DSConvNative> {
+  if (typeof process === 'undefined' || !process.versions?.node) {
+    throw new Error('native addons need Node, and this is a browser');
+  }
+  const { createRequire } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:module');
+  const { fileURLToPath } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:url');
+  const require = createRequire(import.meta.url);
+  let native: DSConvNative;
+  try {
+    const build = require('node-gyp-build') as (folder: string) => DSConvNative;
+    native = build(fileURLToPath(new URL('../../native', import.meta.url)));
+  } catch (error) {
+    const [why] = (error instanceof Error ? error.message : String(error)).split('\n');
+    throw new Error(
+      `the addon was not built when the package was installed and no prebuilt one fits (${why}); with a C++ compiler, 'npm rebuild @dsconv/backend-cpu' builds it`,
+    );
+  }
+  if (native.interfaceVersion !== INTERFACE_VERSION) {
+    throw new Error(
+      `the addon has interface ${native.interfaceVersion}; expected ${INTERFACE_VERSION}, as 'npm rebuild @dsconv/backend-cpu' gives`,
+    );
+  }
+  const wrong = native.selfTest();
+  if (wrong) throw new Error(`the addon's self-test failed: ${wrong}`);
+  native.setThreads(await availableThreads());
+  return native;
+}
+
+/** What the scheduler lets this process use, also under a container's quota. */
+async function availableThreads(): Promise<number> {
+  const os = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:os');
+  const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:fs/promises');
+  const cores = os.availableParallelism();
+  // cgroup 2: "quota period" in microseconds, or "max".
+  const limit = await readFile('/sys/fs/cgroup/cpu.max', 'utf8').catch(() => 'max');
+  const [quota, period] = limit.trim().split(' ').map(Number);
+  return quota && period ? Math.max(1, Math.min(cores, Math.floor(quota / period))) : cores;
+}
