@@ -3,7 +3,7 @@ import { selectBackend } from '@dsconv/core';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { WASM_BACKENDS } from './tiers.js';
+import { ENGINE_BACKENDS } from './tiers.js';
 
 /** Values in [-1, 1) from a seed. */
 function values(size: number, seed: number): Float32Array {
@@ -39,7 +39,7 @@ async function compare(name: string, body: () => tf.Tensor, terms: number): Prom
   }
 }
 
-describe.each(WASM_BACKENDS)('%s', (name) => {
+describe.each(ENGINE_BACKENDS)('%s', (name) => {
   const run = { numRuns: 40 };
   const size = fc.integer({ min: 1, max: 9 });
   const kernel = fc.integer({ min: 1, max: 4 });

@@ -96,7 +96,7 @@ describe('choosing a tier', () => {
 
   test('an unknown tier is refused by name', () => {
     expect(() => getDSConvBackend(BACKEND_NAME)!.pinTier!('fpga')).toThrow(
-      "tier is 'fpga'; expected one of wasm-relaxed-simd, wasm-simd, js",
+      "tier is 'fpga'; expected one of native, wasm-relaxed-simd, wasm-simd, js",
     );
   });
 });

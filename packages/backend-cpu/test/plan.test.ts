@@ -11,7 +11,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { PLANNING_BACKENDS } from './tiers.js';
+import { ENGINE_BACKENDS } from './tiers.js';
 
 const weights = (length: number, seed: number) =>
   Float32Array.from({ length }, (_, n) => Math.sin(n * 1.7 + seed) * 0.5);
@@ -27,7 +27,7 @@ const filter = (shape: [number, number, number, number], seed: number, more = {}
 const constant = (shape: number[], seed: number) =>
   tf.tensor(weights(tf.util.sizeFromShape(shape), seed), shape);
 
-describe.each(PLANNING_BACKENDS)('plans on %s', (name) => {
+describe.each(ENGINE_BACKENDS)('plans on %s', (name) => {
   beforeAll(async () => {
     await selectBackend([name]);
   });

@@ -15,6 +15,8 @@ export interface ConvolveOptions {
   residual?: Tensor4D | undefined;
   /** See {@link NetworkParameters}; float filters ignore it. */
   activationBits: number | null;
+  /** Round the result of a quantized convolution to the grid its readers would round it to, so that a residual can be kept as integers too. */
+  onGrid?: boolean;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface ConvolveOptions {
  */
 export function convolve(x: Tensor4D, parameters: LayerParameters, options: ConvolveOptions): Tensor4D {
   const { filter, bias } = parameters;
-  const { depthwise = false, strides, pad, activation, residual, activationBits } = options;
+  const { depthwise = false, strides, pad, activation, residual, activationBits, onGrid } = options;
   if (filter instanceof DSConvFilter) {
     const operator = depthwise ? dsDepthwiseConv2d : dsconv2d;
     return operator(x, filter, strides, pad, {
@@ -33,6 +35,9 @@ export function convolve(x: Tensor4D, parameters: LayerParameters, options: Conv
       activationBits,
       ...(bias ? { bias } : {}),
       ...(residual ? { residual } : {}),
+      ...(onGrid && activationBits !== null
+        ? { outputFormat: { bits: activationBits, blockSize: filter.blockSize } }
+        : {}),
     });
   }
   const y = (depthwise ? fused.depthwiseConv2d : fused.conv2d)({
@@ -72,6 +77,8 @@ export function convolver(layers: readonly LayerSpec[], parameters: NetworkParam
       activation,
       residual,
       activationBits: parameters.activationBits,
+      // What is added up from block to block: by far the most bytes of a residual network's activations.
+      onGrid: residual !== undefined || spec.role === 'shortcut',
     });
   };
 }

@@ -28,7 +28,7 @@ async function load(): Promise<DSConvNative> {
     const build = require('node-gyp-build') as (folder: string) => DSConvNative;
     native = build(fileURLToPath(new URL('../../native', import.meta.url)));
   } catch (error) {
-    const [why] = (error instanceof Error ? error.message : String(error)).split('\n');
+    const why = await buildError(error);
     throw new Error(
       `the addon was not built when the package was installed and no prebuilt one fits (${why}); with a C++ compiler, 'npm rebuild @dsconv/backend-cpu' builds it`,
     );
@@ -42,6 +42,16 @@ async function load(): Promise<DSConvNative> {
   if (wrong) throw new Error(`the addon's self-test failed: ${wrong}`);
   native.setThreads(await availableThreads());
   return native;
+}
+
+/** What the build said when the package was installed, else what the loader says. */
+async function buildError(error: unknown): Promise<string> {
+  const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:fs/promises');
+  const file = new URL('../../native/build-error.txt', import.meta.url);
+  const text = await readFile(file, 'utf8').catch(() =>
+    error instanceof Error ? error.message : String(error),
+  );
+  return text.split('\n')[0]!;
 }
 
 /** What the scheduler lets this process use, also under a container's quota. */

@@ -16,7 +16,7 @@ import type {
 import { callRecord, windowOf } from '../native/call-record.js';
 import { packFilter } from '../native/pack-filter.js';
 import { ACTIVATION, BINARY } from '../wasm/interface.js';
-import type { ConvolutionStep, Program, Step } from './program.js';
+import { type ConvolutionStep, type Program, readsOf, type Step } from './program.js';
 
 type Image = Extract<BufferDescription, { format: 'bfp' }>;
 
@@ -133,7 +133,25 @@ class PlanBuilder {
       const images = wanted.get(value)!;
       if (![...images.values()].some((other) => samePartition(other, image))) images.set(keyOf(image), image);
     }
+    for (const [value, image] of this.residualImages(wanted))
+      wanted.set(value, new Map([[keyOf(image), image]]));
     return wanted;
+  }
+
+  /** Values on a BFP grid that are only ever added: they need no float32 either. */
+  private *residualImages(wanted: ReadonlyMap<ValueId, unknown>): Iterable<[ValueId, Image]> {
+    const { steps, outputs } = this.program;
+    for (const maker of steps) {
+      if (maker.op !== 'convolution' || !maker.outputFormat) continue;
+      const value = maker.output;
+      const readers = steps.filter((step) => readsOf(step).includes(value));
+      const added = readers.every((step) => step.op === 'convolution' && step.input !== value);
+      if (!added || wanted.has(value) || outputs.includes(value)) continue;
+      const { bits: mantissa, blockSize: block, groups } = maker.outputFormat;
+      const { batch, outHeight, outWidth, outChannels: channels } = maker.geometry;
+      const pixels = batch * outHeight * outWidth;
+      yield [value, { format: 'bfp', pixels, channels, groups, block, mantissa, storage: 4, sums: false }];
+    }
   }
 
   /** The image a convolution reads, or null where it reads float32. */
@@ -165,7 +183,7 @@ class PlanBuilder {
         }
         continue;
       }
-      for (const value of step.op === 'concat' ? step.inputs : readsOfFloat(step)) floats.add(value);
+      for (const value of readsOf(step)) floats.add(value);
     }
     return floats;
   }
@@ -372,11 +390,4 @@ function exactImage(maker: Step | undefined, images: Map<string, Image> | undefi
   return [...images.values()].every((image) =>
     samePartition(image, { mantissa: bits, block: blockSize, groups }),
   );
-}
-
-function readsOfFloat(step: Exclude<Step, { op: 'convolution' | 'concat' }>): ValueId[] {
-  if (step.op === 'matMul' || step.op === 'binary') {
-    return typeof step.b === 'number' ? [step.a, step.b] : [step.a];
-  }
-  return [step.input];
 }

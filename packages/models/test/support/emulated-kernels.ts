@@ -37,7 +37,7 @@ function weightsOf(filter: DSConvFilter): Tensor4D {
 }
 
 function run(inputs: NamedTensorMap, attributes: DSConvAttributes): Tensor {
-  const { filter, geometry: g, activation, activationBits } = attributes;
+  const { filter, geometry: g, activation, activationBits, outputFormat } = attributes;
   return tidy(() => {
     let x = inputs.x as Tensor4D;
     if (activationBits !== null) {
@@ -54,7 +54,13 @@ function run(inputs: NamedTensorMap, attributes: DSConvAttributes): Tensor {
     let y: Tensor = operator(x, weightsOf(filter), [g.strideHeight, g.strideWidth], pad as never);
     if (inputs.bias) y = add(y, inputs.bias);
     if (inputs.residual) y = add(y, inputs.residual);
-    return activation === 'relu' ? relu(y) : activation === 'relu6' ? relu6(y) : y;
+    if (activation === 'relu') y = relu(y);
+    if (activation === 'relu6') y = relu6(y);
+    if (!outputFormat) return y;
+    return tensor4d(
+      roundToBfp(y.dataSync() as Float32Array, g.outChannels, outputFormat),
+      y.shape as Tensor4D['shape'],
+    );
   });
 }
 

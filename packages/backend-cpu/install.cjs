@@ -1,0 +1,60 @@
+/**
+ * Runs when the package is installed: builds the addon where there is a C++ compiler and no prebuilt binary fits. It never fails, because the
+ * WebAssembly tiers serve without it; why there is no addon is kept in native/build-error.txt, where `dsconv doctor` finds it.
+ */
+const { spawnSync } = require('node:child_process');
+const { existsSync, readdirSync, rmSync, statSync, writeFileSync } = require('node:fs');
+const { availableParallelism } = require('node:os');
+const { join } = require('node:path');
+
+const folder = join(__dirname, 'native');
+const errorFile = join(folder, 'build-error.txt');
+
+function main() {
+  if (process.env.DSCONV_SKIP_NATIVE) return 'skipped, because DSCONV_SKIP_NATIVE is set';
+  if (!existsSync(join(folder, 'binding.gyp'))) return 'skipped: no sources';
+  if (upToDate()) return 'up to date';
+  if (prebuilt()) return 'prebuilt';
+  const args = ['rebuild', `--jobs=${availableParallelism()}`, '--loglevel=error'];
+  // npm names its own node-gyp in the environment of scripts.
+  const gyp = process.env.npm_config_node_gyp;
+  const [command, ...rest] = gyp ? [process.execPath, gyp, ...args] : ['node-gyp', ...args];
+  const result = spawnSync(command, rest, { cwd: folder, encoding: 'utf8' });
+  if (result.status === 0) {
+    rmSync(errorFile, { force: true });
+    return 'built';
+  }
+  const output = `${result.error?.message ?? ''}\n${result.stdout ?? ''}\n${result.stderr ?? ''}`;
+  const line =
+    output.split('\n').find((text) => /error|not found|ENOENT/i.test(text)) ?? `exit code ${result.status}`;
+  writeFileSync(errorFile, `${line.trim()}\n\n${output}`);
+  return `not built, the WebAssembly tiers will serve (${line.trim()})`;
+}
+
+/** A build that is newer than every source. */
+function upToDate() {
+  const binary = join(folder, 'build', 'Release', 'dsconv_native.node');
+  if (!existsSync(binary)) return false;
+  const built = statSync(binary).mtimeMs;
+  const sources = readdirSync(join(folder, 'src')).map((name) => join(folder, 'src', name));
+  return [join(folder, 'binding.gyp'), ...sources].every((path) => statSync(path).mtimeMs <= built);
+}
+
+/** True when node-gyp-build finds a binary for this platform that loads. */
+function prebuilt() {
+  if (!existsSync(join(folder, 'prebuilds'))) return false;
+  try {
+    require('node-gyp-build')(folder);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+try {
+  console.log(`@dsconv/backend-cpu: native addon ${main()}`);
+} catch (error) {
+  console.log(
+    `@dsconv/backend-cpu: native addon not built, the WebAssembly tiers will serve (${error.message})`,
+  );
+}
