@@ -33,7 +33,7 @@ function main() {
 
 /** A build that is newer than every source. */
 function upToDate() {
-  const binary = join(folder, 'build', 'Release', 'dsconv_native.node');
+  const binary = join(folder, 'build', 'Release', 'dsconv_cpu.node');
   if (!existsSync(binary)) return false;
   const built = statSync(binary).mtimeMs;
   const sources = readdirSync(join(folder, 'src')).map((name) => join(folder, 'src', name));

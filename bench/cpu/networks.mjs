@@ -1,0 +1,68 @@
+/** The networks, with random weights of a seed: speed does not depend on what they learned. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { quantizeNetwork } from '@dsconv/converter';
+import {
+  createArchitecture,
+  getModel,
+  Network,
+  networkOf,
+  randomParameters,
+  readNetwork,
+  writeNetwork,
+} from '@dsconv/models';
+
+const SEED = 1;
+export const BITS = 4;
+
+/** By the name in the results; `blockSizes` are those of a full run. */
+export const NETWORKS = {
+  resnet18: { id: 'resnet18.tv_in1k', title: 'ResNet-18', blockSizes: [64] },
+  resnet50: { id: 'resnet50.tv_in1k', title: 'ResNet-50', blockSizes: [64, 128] },
+  'mobilenet_v1_1.0': { id: 'mobilenet_v1_1.0.keras_in1k', title: 'MobileNet v1 1.0', blockSizes: [64] },
+  'mobilenet_v2_1.0': { id: 'mobilenet_v2_1.0.tv_in1k', title: 'MobileNet v2 1.0', blockSizes: [64] },
+};
+
+/** Files of one network in a temporary folder, so that every process reads the same numbers and none has to make them. */
+export class NetworkFiles {
+  #folder = null;
+
+  /**
+   * @param {string} name of {@link NETWORKS}
+   * @param {number[]} blockSizes
+   * @returns {Promise<{ float: string, quantized: Record<number, string> }>} paths; quantized by block size
+   */
+  async make(name, blockSizes) {
+    this.#folder ??= await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
+    const network = floatNetwork(NETWORKS[name].id);
+    const files = { float: join(this.#folder, `${name}.safetensors`), quantized: {} };
+    await writeFile(files.float, writeNetwork(network));
+    for (const blockSize of blockSizes) {
+      // 'absmax' because the search for better scales takes long and changes no time of a convolution.
+      const { network: quantized } = await quantizeNetwork(network, {
+        bits: BITS,
+        blockSize,
+        method: 'absmax',
+      });
+      files.quantized[blockSize] = join(this.#folder, `${name}-${BITS}-${blockSize}.safetensors`);
+      await writeFile(files.quantized[blockSize], writeNetwork(quantized));
+    }
+    return files;
+  }
+
+  async remove() {
+    if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
+    this.#folder = null;
+  }
+}
+
+export async function readNetworkFrom(path) {
+  return networkOf(readNetwork(await readFile(path)));
+}
+
+function floatNetwork(id) {
+  const { architecture: config, preprocessing, labels } = getModel(id);
+  const architecture = createArchitecture(config);
+  return new Network({ architecture, weights: randomParameters(architecture, SEED), preprocessing, labels });
+}
