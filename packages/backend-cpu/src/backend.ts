@@ -5,7 +5,6 @@ import { util } from '@tensorflow/tfjs-core';
 import type { Engine, Operand } from './engine.js';
 import { TensorEntry } from './tensor-entry.js';
 import type { CpuTier } from './tiers.js';
-import { WasmEngine } from './wasm/engine.js';
 import type { WasmHeap } from './wasm/heap.js';
 
 /** A float32 result that a kernel fills in. */
@@ -30,7 +29,7 @@ export class DSConvCpuBackend extends MathBackendCPU {
     super();
     this.tier = tier;
     this.engine = engine;
-    this.heap = engine instanceof WasmEngine ? engine.heap : null;
+    this.heap = engine?.heap ?? null;
   }
 
   override write(values: BackendValues, _shape: number[], dtype: DataType): DataId {

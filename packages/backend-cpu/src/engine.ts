@@ -1,6 +1,7 @@
 /** What a tier computes with. Kernels speak to this interface; whether memory is a heap or typed arrays is the engine's business. */
-import type { Activation, CompiledPlan, ConvGeometry, DSConvFilter, Trace } from '@dsconv/core';
+import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
 import type { TensorEntry } from './tensor-entry.js';
+import type { WasmHeap } from './wasm/heap.js';
 
 /** float32 values as an engine takes them: an address in its heap, or a typed array. */
 export type Operand = number | Float32Array;
@@ -39,6 +40,8 @@ export interface MatMulCall {
 export type BinaryCode = 'add' | 'sub' | 'mul' | 'reverseSub';
 
 export interface Engine {
+  /** Where tensors live in the WebAssembly tiers, else null. */
+  readonly heap: WasmHeap | null;
   /** The values of a tensor. They may move into the engine's memory. */
   operand(entry: TensorEntry): Operand;
   /** A new float32 tensor whose values are not set. */
@@ -78,5 +81,4 @@ export interface Engine {
 
   /** What `tf.memory()` adds. */
   memory(): Record<string, number>;
-  compilePlan?(trace: Trace): CompiledPlan;
 }

@@ -7,7 +7,6 @@ import {
   runSelfTest,
   type Support,
   type TierStatus,
-  TraceError,
 } from '@dsconv/core';
 import '@tensorflow/tfjs-backend-cpu';
 import {
@@ -29,6 +28,7 @@ import { matMulKernels } from './kernels/mat-mul.js';
 import { poolKernels } from './kernels/pool.js';
 import { NativeEngine } from './native/engine.js';
 import { loadNative } from './native/load.js';
+import { compileTrace } from './plan/compile.js';
 import { type CpuTier, forcedTier, instantiateTier, TIERS, tierStatus } from './tiers.js';
 import { WasmEngine } from './wasm/engine.js';
 import { WasmHeap } from './wasm/heap.js';
@@ -69,11 +69,7 @@ function describe(name: string, pinned: CpuTier | undefined, creation: Creation)
     probe: () => creation.probe(),
     tiers,
     activeTier: () => creation.active,
-    compilePlan: async (trace) => {
-      const { engine } = tfBackend() as DSConvCpuBackend;
-      if (!engine?.compilePlan) throw new TraceError(`tier ${creation.active} of '${name}' has no plans`);
-      return engine.compilePlan(trace);
-    },
+    compilePlan: async (trace) => compileTrace((tfBackend() as DSConvCpuBackend).engine, trace),
     pinTier: (tier) => {
       if (!TIERS.includes(tier as CpuTier)) {
         throw new BackendUnavailableError(`tier is '${tier}'; expected one of ${TIERS.join(', ')}`);

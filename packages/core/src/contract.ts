@@ -15,7 +15,6 @@ import type { BfpFormat } from './bfp.js';
 import { UnsupportedError } from './errors.js';
 import type { DSConvFilter, FilterKind } from './filter.js';
 import type { ConvGeometry } from './geometry.js';
-import type { CompiledPlan } from './plan.js';
 import type { Trace } from './trace.js';
 
 /** Version of this contract. A backend states the one it was written for. */
@@ -73,6 +72,17 @@ export interface TierStatus {
   available: boolean;
   /** Why it is not available, or what should be known about it. */
   reason?: string | undefined;
+}
+
+/** What a backend makes of a trace. All values are float32. */
+export interface CompiledPlan {
+  /** Bytes of the memory that holds every activation. */
+  readonly arenaBytes: number;
+  /** Bytes of the largest set of activations that live at the same time: the least the arena can have. */
+  readonly liveBytes: number;
+  /** Fills `outputs` from `inputs`, both dense. The inputs are read before it returns; the outputs are complete when the Promise is. */
+  run(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): Promise<void>;
+  dispose(): void;
 }
 
 /** What a backend package tells core about itself. */

@@ -8,6 +8,7 @@ export {
   ACTIVATIONS,
   type Activation,
   CONTRACT_VERSION,
+  type CompiledPlan,
   DS_DEPTHWISE_CONV2D,
   DSCONV2D,
   type DSConvAttributes,
@@ -44,7 +45,7 @@ export {
   type Padding,
   resolveGeometry,
 } from './geometry.js';
-export { type CompiledPlan, compile, compilePlan, type Plan } from './plan.js';
+export { compile, compilePlan, type Plan } from './plan.js';
 export {
   type QuantizeMethod,
   type QuantizeOptions,

@@ -3,20 +3,9 @@
  * operator; where it cannot, the function itself runs, and the plan says why.
  */
 import { getBackend, setBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { getDSConvBackend } from './contract.js';
+import { type CompiledPlan, getDSConvBackend } from './contract.js';
 import { DisposedError, InvalidArgumentError } from './errors.js';
 import { capture, type TensorFunction, type Trace, TraceError } from './trace.js';
-
-/** What a backend makes of a trace. All values are float32. */
-export interface CompiledPlan {
-  /** Bytes of the memory that holds every activation. */
-  readonly arenaBytes: number;
-  /** Bytes of the largest set of activations that live at the same time: the least the arena can have. */
-  readonly liveBytes: number;
-  /** Fills `outputs` from `inputs`, both dense. The inputs are read before it returns; the outputs are complete when the Promise is. */
-  run(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): Promise<void>;
-  dispose(): void;
-}
 
 /** A function, recorded for fixed shapes and ready to run again and again. */
 export interface Plan {

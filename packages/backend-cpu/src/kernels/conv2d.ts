@@ -1,8 +1,7 @@
 /** Float convolutions: `Conv2D`, `FusedConv2D`, `DepthwiseConv2dNative`, `FusedDepthwiseConv2D`. */
 import type { Activation } from '@dsconv/core';
-import { ACTIVATIONS, type ConvGeometry } from '@dsconv/core';
+import { ACTIVATIONS } from '@dsconv/core';
 import {
-  backend_util,
   Conv2D,
   DepthwiseConv2dNative,
   FusedConv2D,
@@ -11,6 +10,7 @@ import {
   type KernelFunc,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
+import { type ConvAttributes, geometryOf } from '../geometry.js';
 import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 interface Inputs {
@@ -20,18 +20,7 @@ interface Inputs {
   preluActivationWeights?: TensorInfo;
 }
 
-/** The union of the four kernels' attributes. */
-export interface Attributes {
-  strides: number | [number, number];
-  pad: 'same' | 'valid' | number | backend_util.ExplicitPadding;
-  dilations?: number | [number, number];
-  dataFormat?: string;
-  dimRoundingMode?: 'floor' | 'round' | 'ceil';
-  activation?: string;
-  leakyreluAlpha?: number;
-}
-
-type Arguments = KernelArguments<Inputs, Attributes>;
+type Arguments = KernelArguments<Inputs, ConvAttributes>;
 
 function kernel(kernelName: string, depthwise: boolean): Omit<KernelConfig, 'backendName'> {
   const run = (args: Arguments): TensorInfo => {
@@ -71,49 +60,6 @@ function convolve(
     if (depthwise) engine.depthwise({ ...call, y }, backend.entry(filter), filter.shape[3]!);
     else engine.conv2d({ ...call, y }, backend.entry(filter));
   });
-}
-
-/** Resolves a stock convolution's attributes. */
-export function geometryOf(
-  x: { readonly shape: readonly number[] },
-  filter: { readonly shape: readonly number[] },
-  attrs: Attributes,
-  depthwise: boolean,
-): ConvGeometry {
-  const info = backend_util.computeConv2DInfo(
-    [...x.shape] as [number, number, number, number],
-    [...filter.shape] as [number, number, number, number],
-    attrs.strides,
-    attrs.dilations ?? 1,
-    attrs.pad,
-    attrs.dimRoundingMode,
-    depthwise,
-  );
-  return geometryFrom(info);
-}
-
-/** TensorFlow.js's description of a window as ours. */
-export function geometryFrom(info: backend_util.Conv2DInfo): ConvGeometry {
-  return {
-    batch: info.batchSize,
-    inHeight: info.inHeight,
-    inWidth: info.inWidth,
-    inChannels: info.inChannels,
-    outHeight: info.outHeight,
-    outWidth: info.outWidth,
-    outChannels: info.outChannels,
-    kernelHeight: info.filterHeight,
-    kernelWidth: info.filterWidth,
-    strideHeight: info.strideHeight,
-    strideWidth: info.strideWidth,
-    dilationHeight: info.dilationHeight,
-    dilationWidth: info.dilationWidth,
-    padTop: info.padInfo.top,
-    padBottom: info.padInfo.bottom,
-    padLeft: info.padInfo.left,
-    padRight: info.padInfo.right,
-    groups: 1,
-  };
 }
 
 export const convKernels = [

@@ -1,8 +1,6 @@
 /** `MaxPool`, `AvgPool`, and `Mean` over height and width. */
-import type { ConvGeometry } from '@dsconv/core';
 import {
   AvgPool,
-  backend_util,
   type KernelConfig,
   type KernelFunc,
   MaxPool,
@@ -10,23 +8,8 @@ import {
   type TensorInfo,
   util,
 } from '@tensorflow/tfjs-core';
-import { geometryFrom } from './conv2d.js';
+import { type PoolAttributes, poolGeometry } from '../geometry.js';
 import { hasEngine, type KernelArguments, runCpuKernel } from './fallback.js';
-
-export interface PoolAttributes {
-  filterSize: number | [number, number];
-  strides: number | [number, number];
-  pad: 'same' | 'valid' | number | backend_util.ExplicitPadding;
-  dimRoundingMode?: 'floor' | 'round' | 'ceil';
-}
-
-/** Resolves a pooling's attributes; channels in and out are the same. */
-export function poolGeometry(x: { readonly shape: readonly number[] }, attrs: PoolAttributes): ConvGeometry {
-  const shape = [...x.shape] as [number, number, number, number];
-  const { filterSize, strides, pad, dimRoundingMode } = attrs;
-  const info = backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad, dimRoundingMode);
-  return geometryFrom(info);
-}
 
 function poolKernel(kernelName: string, kind: 'max' | 'avg'): Omit<KernelConfig, 'backendName'> {
   const run = (args: KernelArguments<{ x: TensorInfo }, PoolAttributes>): TensorInfo => {

@@ -1,17 +1,15 @@
 /** The native tier: tensors are typed arrays, kernels a Node-API addon. */
-import type { Activation, CompiledPlan, ConvGeometry, DSConvFilter, Trace } from '@dsconv/core';
+import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
 import type { DSConvNative, PackedFilter } from '../../native/interface.js';
 import type { BinaryCode, ConvolutionCall, Engine, MatMulCall, Operand } from '../engine.js';
 import { FilterCache } from '../filter-cache.js';
-import { fuse } from '../plan/fuse.js';
-import { lower } from '../plan/lower.js';
-import { NativeCompiledPlan } from '../plan/native-plan.js';
 import { TensorEntry } from '../tensor-entry.js';
 import { ACTIVATION, BINARY } from '../wasm/interface.js';
 import { callRecord, windowOf } from './call-record.js';
 import { packFilter } from './pack-filter.js';
 
 export class NativeEngine implements Engine {
+  readonly heap = null;
   private readonly filters: FilterCache<PackedFilter>;
 
   constructor(readonly native: DSConvNative) {
@@ -123,10 +121,6 @@ export class NativeEngine implements Engine {
 
   memory(): Record<string, number> {
     return {};
-  }
-
-  compilePlan(trace: Trace): CompiledPlan {
-    return new NativeCompiledPlan(this.native, fuse(lower(trace)));
   }
 
   /** Made once per tensor, since tensors do not change. */

@@ -1,7 +1,7 @@
 import { TraceError, type TraceTensor } from '@dsconv/core';
 import { util } from '@tensorflow/tfjs-core';
-import type { Lowering } from './lower.js';
-import { type BinaryStep, made } from './program.js';
+import { type Lowering, made } from './lowering.js';
+import type { BinaryStep } from './program.js';
 
 /**
  * Element-wise with the same broadcasting as the eager kernels: equal shapes, or one side a scalar or a vector along the last axis.

@@ -6,10 +6,8 @@ import {
   type TraceNode,
   type TraceTensor,
 } from '@dsconv/core';
-import { type Attributes, geometryOf } from '../kernels/conv2d.js';
-import { type PoolAttributes, poolGeometry } from '../kernels/pool.js';
-import type { Lowering, LoweringContext } from './lower.js';
-import { made } from './program.js';
+import { type ConvAttributes, geometryOf, type PoolAttributes, poolGeometry } from '../geometry.js';
+import { type Lowering, type LoweringContext, made } from './lowering.js';
 
 /** `DSConv2D` and `DSDepthwiseConv2D`: their attributes are resolved already. */
 export const lowerDSConv: Lowering = (node, context) => {
@@ -38,7 +36,7 @@ export const lowerDSConv: Lowering = (node, context) => {
 export function lowerConvolution(depthwise: boolean): Lowering {
   return (node, context) => {
     const { x, filter } = node.inputs;
-    const attributes = node.attributes as unknown as Attributes;
+    const attributes = node.attributes as unknown as ConvAttributes;
     if ((attributes.dataFormat ?? 'NHWC') !== 'NHWC') {
       throw new TraceError(
         `operation ${node.kernel} with data format ${attributes.dataFormat} is not known to plans`,

@@ -1,8 +1,7 @@
 import { TraceError, type TraceTensor } from '@dsconv/core';
 import { util } from '@tensorflow/tfjs-core';
-import type { Lowering } from './lower.js';
 import { activationOf, parameter } from './lower-convolution.js';
-import { made } from './program.js';
+import { type Lowering, made } from './lowering.js';
 
 /** `BatchMatMul` and `_FusedMatMul`; one batch entry may serve all of the other side. */
 export const lowerMatMul: Lowering = (node, context) => {

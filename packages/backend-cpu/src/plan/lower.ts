@@ -1,20 +1,8 @@
 /** From a trace to a program: one case per TensorFlow.js kernel. What is not here is named, and the function then runs eagerly. */
-import { type Trace, TraceError, type TraceNode, type TraceTensor, type ValueId } from '@dsconv/core';
+import { type Trace, TraceError, type TraceTensor, type ValueId } from '@dsconv/core';
+import type { LoweringContext } from './lowering.js';
 import { LOWERINGS } from './lowerings.js';
 import type { Program, Step } from './program.js';
-
-/** What a lowering may ask about the trace. */
-export interface LoweringContext {
-  /** Number that stands for a value, through copies. */
-  resolve(tensor: TraceTensor): ValueId;
-  /** Values of a constant, or null for a value that is computed. */
-  constant(tensor: TraceTensor | undefined): Float32Array | null;
-  /** Says that `output` holds the same numbers as `input`. */
-  alias(output: TraceTensor, input: TraceTensor): void;
-}
-
-/** A step, several, or none where the call only renames a value. */
-export type Lowering = (node: TraceNode, context: LoweringContext) => Step | Step[] | null;
 
 /** @throws TraceError naming the kernel that has no lowering, or the attribute that none covers */
 export function lower(trace: Trace): Program {

@@ -26,11 +26,11 @@ import {
   Sub,
   util,
 } from '@tensorflow/tfjs-core';
-import type { Lowering } from './lower.js';
 import { lowerBinary } from './lower-binary.js';
 import { lowerConvolution, lowerDSConv, lowerPool } from './lower-convolution.js';
 import { lowerMatMul } from './lower-mat-mul.js';
-import { made, type UnaryStep } from './program.js';
+import { type Lowering, made } from './lowering.js';
+import type { UnaryStep } from './program.js';
 
 export const LOWERINGS: Readonly<Record<string, Lowering>> = {
   [DSCONV2D]: lowerDSConv,

@@ -4,7 +4,7 @@ import type { Activation, BfpFormat, ConvGeometry, DSConvFilter, TraceNode, Valu
 /** A constant, or the value of an earlier step. */
 export type Operand = ValueId | Float32Array;
 
-interface StepBase {
+export interface StepBase {
   output: ValueId;
   /** The recorded call it comes from, for messages and profiles. */
   source: TraceNode;
@@ -157,9 +157,4 @@ export function readsOf(step: Step): ValueId[] {
     default:
       return [step.input];
   }
-}
-
-/** The part that every step has. */
-export function made(source: TraceNode): StepBase {
-  return { output: source.outputs[0]!.value, source };
 }

@@ -1,10 +1,7 @@
 /** The WebAssembly tiers: tensors in the module's heap, one call record for all convolutions. */
-import type { Activation, CompiledPlan, ConvGeometry, DSConvFilter, Trace } from '@dsconv/core';
+import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
 import type { BinaryCode, ConvolutionCall, Engine, MatMulCall, Operand } from '../engine.js';
 import { FilterCache } from '../filter-cache.js';
-import { fuse } from '../plan/fuse.js';
-import { lower } from '../plan/lower.js';
-import { WasmCompiledPlan } from '../plan/wasm-plan.js';
 import { TensorEntry } from '../tensor-entry.js';
 import type { WasmHeap } from './heap.js';
 import { ACTIVATION, BINARY, CALL, type Ptr } from './interface.js';
@@ -130,10 +127,6 @@ export class WasmEngine implements Engine {
 
   memory(): Record<string, number> {
     return { numBytesInHeap: this.heap.exports.heap_used(), heapByteLength: this.heap.byteLength };
-  }
-
-  compilePlan(trace: Trace): CompiledPlan {
-    return new WasmCompiledPlan(this, fuse(lower(trace)));
   }
 
   /** The filter in panels; made once per tensor, since tensors do not change. */
