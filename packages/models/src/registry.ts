@@ -89,6 +89,18 @@ const ENTRIES: readonly ModelEntry[] = [
       },
     };
   }),
+  {
+    id: 'mobilenet_v2_1.0.tv_in1k',
+    title: 'MobileNet v2, width 1, for ImageNet-1k',
+    architecture: { name: 'mobilenet_v2_1.0', inputSize: 224, channels: 3, classes: 1000 },
+    dataset: 'ImageNet-1k',
+    preprocessing: TORCHVISION_IMAGENET,
+    labels: IMAGENET_LABELS,
+    weights: {
+      shipped: false,
+      from: "torchvision's mobilenet_v2 (IMAGENET1K_V1, its state saved as safetensors)",
+    },
+  },
   ...[20, 32, 44, 56].map(
     (depth): ModelEntry => ({
       id: `resnet${depth}.cifar10`,

@@ -51,6 +51,7 @@ describe('architectures', () => {
     ['resnet50', 4089, 25.5],
     ['mobilenet_v1_1.0', 569, 4.21],
     ['mobilenet_v1_0.75', 325, 2.57],
+    ['mobilenet_v2_1.0', 300.8, 3.47],
     ['resnet20', 40.6, 0.27],
     ['resnet56', 125.5, 0.85],
   ])('%s has %d million multiply-accumulates and %d million weights', (name, macs, weights) => {
