@@ -98,7 +98,7 @@ describe('classify', () => {
 
   it('says which backend it uses when asked', async () => {
     const run = await dsconv('classify', path('pictures/red.jpg'), '--model', quantized, '--verbose');
-    expect(run.err).toMatch(/^backend dsconv-cpu, tier (js|wasm)/m);
+    expect(run.err).toMatch(/^backend dsconv-cpu, tier (native|wasm|js)/m);
     const pinned = await dsconv(
       ...['classify', path('pictures/red.jpg'), '--model', quantized],
       ...['--backend', 'dsconv-cpu/js', '--verbose'],
