@@ -3,7 +3,8 @@
 const number = (value, digits = 2) => (value === null || value === undefined ? '' : value.toFixed(digits));
 const bytes = (value) => (value ? `${(value / 2 ** 20).toFixed(2)} MiB` : '');
 
-function table(header, rows) {
+/** A Markdown table. */
+export function table(header, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
 }

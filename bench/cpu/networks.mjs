@@ -1,5 +1,6 @@
 /** The networks, with random weights of a seed: speed does not depend on what they learned. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quantizeNetwork } from '@dsconv/converter';
@@ -7,7 +8,6 @@ import {
   createArchitecture,
   getModel,
   Network,
-  networkOf,
   randomParameters,
   readNetwork,
   writeNetwork,
@@ -34,7 +34,14 @@ export class NetworkFiles {
    * @returns {Promise<{ float: string, quantized: Record<number, string> }>} paths; quantized by block size
    */
   async make(name, blockSizes) {
-    this.#folder ??= await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
+    if (this.#folder === null) {
+      this.#folder = await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
+      // Ctrl-C ends the process without a look at any `finally`.
+      process.once('SIGINT', () => {
+        this.remove();
+        process.exit(130);
+      });
+    }
     const network = floatNetwork(NETWORKS[name].id);
     const files = { float: join(this.#folder, `${name}.safetensors`), quantized: {} };
     await writeFile(files.float, writeNetwork(network));
@@ -51,14 +58,14 @@ export class NetworkFiles {
     return files;
   }
 
-  async remove() {
-    if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
+  remove() {
+    if (this.#folder) rmSync(this.#folder, { recursive: true, force: true });
     this.#folder = null;
   }
 }
 
 export async function readNetworkFrom(path) {
-  return networkOf(readNetwork(await readFile(path)));
+  return readNetwork(await readFile(path), path);
 }
 
 function floatNetwork(id) {

@@ -103,9 +103,7 @@ export class Graph {
 function attribute([name, value]) {
   const message = new Message().string(1, name);
   if (Array.isArray(value)) {
-    return message
-      .repeated(value, (list, item) => list.integer(8, item))
-      .integer(20, ATTRIBUTE.integers);
+    return message.repeated(value, (list, item) => list.integer(8, item)).integer(20, ATTRIBUTE.integers);
   }
   if (typeof value === 'string') return message.string(4, value).integer(20, ATTRIBUTE.string);
   return message.integer(3, value).integer(20, ATTRIBUTE.integer);

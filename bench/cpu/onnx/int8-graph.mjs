@@ -34,7 +34,11 @@ function activationFormats(graph, operations, ranges, input) {
   const define = (value, { min, max }) => {
     const scale = Math.max(max - min, 1e-6) / 255;
     const zeroPoint = Math.round(-min / scale);
-    formats.set(value, { scale, scaleName: graph.scalar(TYPE.float, scale), zeroName: graph.scalar(TYPE.uint8, zeroPoint) });
+    formats.set(value, {
+      scale,
+      scaleName: graph.scalar(TYPE.float, scale),
+      zeroName: graph.scalar(TYPE.uint8, zeroPoint),
+    });
   };
   const withZero = ({ min, max }) => ({ min: Math.min(0, min), max: Math.max(0, max) });
   define(input, withZero(ranges.get(input)));

@@ -1,0 +1,77 @@
+/** The command line of `npm run bench:cpu`. */
+import { parseArgs } from 'node:util';
+import { ENGINES } from './engines.mjs';
+import { NETWORKS } from './networks.mjs';
+
+const USAGE = `npm run bench:cpu -- [options]
+
+  --only names      networks, by name or its beginning: ${Object.keys(NETWORKS).join(', ')}
+  --batch numbers   pictures at a time (1,8)
+  --threads numbers (1,2)
+  --engines names   ${Object.keys(ENGINES).join(', ')}
+                    (all; tfjs-cpu, which takes seconds a picture, for ResNet-50 batch 1 only)
+  --block numbers   block sizes (64; for ResNet-50 also 128)
+  --runs number     timed runs per engine and case, time permitting (30)
+  --out file        where the JSON goes; needed for a part. All of it goes to docs/benchmarks/cpu.json, with cpu.md and
+                    cpu.svg beside it
+
+Lists are separated by commas.`;
+
+export function readOptions(args) {
+  const text = { type: 'string' };
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: text,
+      batch: text,
+      threads: text,
+      engines: text,
+      block: text,
+      runs: text,
+      out: text,
+      help: { type: 'boolean' },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    process.exit(0);
+  }
+  const part = ['only', 'batch', 'threads', 'engines', 'block'].find(
+    (option) => values[option] !== undefined,
+  );
+  if (part && values.out === undefined) {
+    throw new Error(`--${part} measures a part, which must not replace docs/benchmarks; expected --out too`);
+  }
+  return {
+    networks: values.only ? list(values.only).flatMap(networksNamed) : Object.keys(NETWORKS),
+    batches: numbers(values.batch ?? '1,8', 'batch'),
+    threads: numbers(values.threads ?? '1,2', 'threads'),
+    engines: values.engines ? list(values.engines).map(engineNamed) : null,
+    blockSizes: values.block ? numbers(values.block, 'block') : null,
+    runs: numbers(values.runs ?? '30', 'runs')[0],
+    out: values.out ?? null,
+  };
+}
+
+const list = (value) => value.split(',').filter(Boolean);
+
+function numbers(value, option) {
+  return list(value).map((part) => {
+    const number = Number(part);
+    if (!Number.isInteger(number) || number < 1) {
+      throw new Error(`--${option} has '${part}'; expected positive integers`);
+    }
+    return number;
+  });
+}
+
+function networksNamed(beginning) {
+  const found = Object.keys(NETWORKS).filter((name) => name.startsWith(beginning));
+  if (found.length > 0) return found;
+  throw new Error(`--only has '${beginning}'; expected ${Object.keys(NETWORKS).join(', ')}`);
+}
+
+function engineNamed(name) {
+  if (name in ENGINES) return name;
+  throw new Error(`--engines has '${name}'; expected ${Object.keys(ENGINES).join(', ')}`);
+}
