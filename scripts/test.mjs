@@ -5,6 +5,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nativeChecks } from './check-native.mjs';
 import { ensureChromium } from './ensure-chromium.mjs';
 import { run } from './steps.mjs';
 
@@ -20,6 +21,17 @@ async function step(name, body) {
   if (code === 0) total.passed++;
   else total.failed++;
   return code === 0;
+}
+
+/** What cannot run here is skipped with its reason; in CI, where everything should be there, it fails. */
+function unable(name, reason) {
+  if (process.env.CI) {
+    console.error(`\n${name}: ${reason}`);
+    total.failed++;
+  } else {
+    console.log(`\nskipped: ${name}: ${reason}`);
+    total.skipped++;
+  }
 }
 
 /** Runs vitest projects and adds their counts. */
@@ -61,18 +73,18 @@ if (built) {
       run('node', [`packages/backend-cpu/wasm/lab/${check}.mjs`]),
     );
   }
+  for (const check of await nativeChecks()) {
+    if (check.reason) unable(check.name, check.reason);
+    else await step(check.name, check.run);
+  }
   await suites('tests in Node', []);
   const chromium = await ensureChromium();
   if (chromium.path) {
     await suites('tests in Chromium', ['--config', 'vitest.browser.config.ts'], {
       DSCONV_CHROMIUM: chromium.path,
     });
-  } else if (process.env.CI) {
-    console.error(`tests in Chromium: ${chromium.reason}`);
-    total.failed++;
   } else {
-    console.log(`\nskipped: tests in Chromium: ${chromium.reason}`);
-    total.skipped++;
+    unable('tests in Chromium', chromium.reason);
   }
 }
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

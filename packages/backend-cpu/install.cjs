@@ -5,17 +5,24 @@
 const { spawnSync } = require('node:child_process');
 const { existsSync, readdirSync, rmSync, statSync, writeFileSync } = require('node:fs');
 const { availableParallelism } = require('node:os');
-const { join } = require('node:path');
+const { dirname, join } = require('node:path');
 
 const folder = join(__dirname, 'native');
+const binary = join(folder, 'build', 'Release', 'dsconv_cpu.node');
 const errorFile = join(folder, 'build-error.txt');
 
 function main() {
   if (process.env.DSCONV_SKIP_NATIVE) return 'skipped, because DSCONV_SKIP_NATIVE is set';
   if (!existsSync(join(folder, 'binding.gyp'))) return 'skipped: no sources';
   if (upToDate()) return 'up to date';
-  if (prebuilt()) return 'prebuilt';
+  // A build that is merely old means that someone works on the sources.
+  if (!existsSync(binary) && prebuilt()) return 'prebuilt';
   const args = ['rebuild', `--jobs=${availableParallelism()}`, '--loglevel=error'];
+  // Node's headers usually lie beside it; node-gyp would download them.
+  const prefix = join(dirname(process.execPath), '..');
+  if (!process.env.npm_config_nodedir && existsSync(join(prefix, 'include', 'node', 'node_api.h'))) {
+    args.push(`--nodedir=${prefix}`);
+  }
   // npm names its own node-gyp in the environment of scripts.
   const gyp = process.env.npm_config_node_gyp;
   const [command, ...rest] = gyp ? [process.execPath, gyp, ...args] : ['node-gyp', ...args];
@@ -33,7 +40,6 @@ function main() {
 
 /** A build that is newer than every source. */
 function upToDate() {
-  const binary = join(folder, 'build', 'Release', 'dsconv_cpu.node');
   if (!existsSync(binary)) return false;
   const built = statSync(binary).mtimeMs;
   const sources = readdirSync(join(folder, 'src')).map((name) => join(folder, 'src', name));

@@ -115,8 +115,16 @@ export interface DSConvNative {
   readonly interfaceVersion: 1;
   /** Known answers of every kernel family of the ISA in use: null, or one sentence on what came out wrong. Takes below 10 ms. */
   selfTest(): string | null;
-  /** Forces a set of kernels, for tests and benchmarks. Only while no plan is alive in the process (packings stay valid: one layout). */
+  /**
+   * Forces a set of kernels, for tests and benchmarks (packings stay valid: one layout). UNSUPPORTED for one this machine lacks; RUN_FAILED while a
+   * plan lives or a call computes anywhere in the process.
+   */
   setIsa(isa: Isa): void;
+  /**
+   * What one core can do at most with the instructions of the set in use: int8 dot products and float32 multiply-adds, in 10^9 multiply-accumulates per
+   * second, measured now on registers alone. Takes about 50 ms.
+   */
+  measurePeaks(): { isa: Isa; int8Dot: number; floatFma: number };
 
   // ---- threads ---------------------------------------------------------------------------------------------------------------
   /** Threads of the process-wide pool, the caller included: 1..256. Takes effect at the next call or step. Starts with 1. */

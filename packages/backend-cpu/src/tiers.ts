@@ -1,6 +1,6 @@
 /** The implementations inside `dsconv-cpu`, best first, and how to load them. */
 import { BackendUnavailableError, type TierStatus } from '@dsconv/core';
-import { loadNative } from './native/load.js';
+import { loadNative, nativeRemark } from './native/load.js';
 import type { DSConvWasm } from './wasm/interface.js';
 
 export const TIERS = ['native', 'wasm-relaxed-simd', 'wasm-simd', 'js'] as const;
@@ -38,7 +38,8 @@ export async function tierStatus(tier: CpuTier): Promise<TierStatus> {
   try {
     if (tier === 'native') {
       const { isa } = await loadNative();
-      return { tier, available: true, reason: `instruction set ${isa}` };
+      const remark = nativeRemark();
+      return { tier, available: true, reason: `instruction set ${isa}${remark ? `; ${remark}` : ''}` };
     }
     await compileTier(tier);
     return { tier, available: true };

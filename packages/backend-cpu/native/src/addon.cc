@@ -3,10 +3,30 @@
 
 #include <cmath>
 
+#include <atomic>
+#include <thread>
+
 #include "kernels.h"
+#include "peaks.h"
+#include "self_test.h"
 #include "thread_pool.h"
 
 namespace dsconv {
+namespace {
+
+// Uses of the kernels; negative while they are exchanged.
+std::atomic<int> uses{0};
+
+}  // namespace
+
+KernelUse::KernelUse() {
+  for (;;) {
+    int n = uses.load();
+    if (n >= 0 && uses.compare_exchange_weak(n, n + 1)) return;
+    if (n < 0) std::this_thread::yield();
+  }
+}
+KernelUse::~KernelUse() { uses.fetch_sub(1); }
 
 void rethrow(Napi::Env env) {
   const auto with_code = [&](Napi::Error error, const char* code) {
@@ -55,6 +75,14 @@ std::vector<float> padded_copy(const Napi::Value& value, const char* name, int64
   return copy;
 }
 
+void expect_handle(Napi::Env env, const Napi::Value& object, const napi_type_tag& tag) {
+  bool ours = false;
+  if (object.IsObject() && napi_check_object_type_tag(env, object, &tag, &ours) == napi_ok && ours) return;
+  Napi::Error error = Napi::TypeError::New(env, "a getter was called on another object than its own");
+  error.Set("code", "INVALID_HANDLE");
+  throw error;
+}
+
 double number_of(const Napi::Value& value, const char* name) {
   if (!value.IsNumber()) fail_argument(std::string(name) + " is not a number");
   return value.As<Napi::Number>().DoubleValue();
@@ -96,11 +124,15 @@ void check_window(const Window& w) {
   within(w.pad_left, -side, side, "padLeft");
   within(int64_t{w.out_h} * w.stride_h, 0, 1 << 30, "outH * strideH");
   within(int64_t{w.out_w} * w.stride_w, 0, 1 << 30, "outW * strideW");
-  within(int64_t{w.kh} * w.dilation_h, 0, 1 << 28, "kh * dilationH");
   within(int64_t{w.kw} * w.dilation_w, 0, 1 << 28, "kw * dilationW");
+  // Drivers hold rows of the padded input and a list of the pixels that each output reads.
+  const int64_t reach = int64_t{w.out_w - 1} * w.stride_w + int64_t{w.kw - 1} * w.dilation_w + 1;
+  within(reach * w.in_c, -side * side, max_of<int64_t>(1 << 26, int64_t{4} * w.in_w * w.in_c), "a padded row");
+  within(int64_t{w.kh} * w.dilation_h, 0, 1 << 20, "kh * dilationH");
   for (const auto& pixels : {std::pair<int64_t, int64_t>{w.in_h, w.in_w}, {w.out_h, w.out_w}}) {
     within(pixels.first * pixels.second, 0, int64_t{1} << 30, "height * width");
     within(pixels.first * pixels.second * w.batch, 0, tensor / w.in_c, "the tensor");
+    within(pixels.first * pixels.second * w.kh * w.kw, 0, 1 << 30, "height * width * kh * kw");
   }
 }
 
@@ -125,7 +157,7 @@ Call call_of(const Napi::Value& value) {
   if (c.activation < 0 || c.activation > kPrelu) fail_range("activation is " + std::to_string(c.activation) + "; expected 0 to 5");
   if (c.mantissa && (c.mantissa < 2 || c.mantissa > 8)) fail_unsupported("mantissa is " + std::to_string(c.mantissa) + "; expected 0 or 2 to 8");
   if (c.format.mantissa && (c.format.mantissa < 2 || c.format.mantissa > 8 || c.format.block < 1 || c.format.groups < 1)) fail_unsupported("outputFormat is impossible");
-  if (c.multiplier > 65536) fail_range("mult is " + std::to_string(c.multiplier));
+  if (int64_t{c.multiplier} * c.w.in_c > (1 << 24)) fail_range("mult is " + std::to_string(c.multiplier) + ", which makes more than 2^24 channels of " + std::to_string(c.w.in_c));
   return c;
 }
 
@@ -141,6 +173,21 @@ Window window_of(const Napi::Value& value) {
 
 namespace {
 
+void set_isa(const Napi::CallbackInfo& info) {
+  // Not under guarded(), which counts as a use.
+  try {
+    if (!info[0].IsString()) fail_argument("isa is not a string");
+    const std::string name = info[0].As<Napi::String>().Utf8Value();
+    int none = 0;
+    if (!uses.compare_exchange_strong(none, -1)) throw Failure(Failure::kError, "RUN_FAILED", "the kernels are in use by a plan or a call, so '" + name + "' cannot replace them");
+    const bool known = select_kernels(name);
+    uses.store(0);
+    if (!known) fail_unsupported("this machine cannot run the kernels '" + name + "'");
+  } catch (const Failure&) {
+    rethrow(info.Env());
+  }
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment();
   env.SetInstanceData<Environment>(environment);
@@ -154,13 +201,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.DefineProperty(Napi::PropertyDescriptor::Accessor(env, exports, "isa", [](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::String::New(info.Env(), kernels().isa);
   }, napi_enumerable));
-  exports.Set("setIsa", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&] {
-      if (!info[0].IsString()) fail_argument("isa is not a string");
-      const std::string name = info[0].As<Napi::String>().Utf8Value();
-      if (!select_kernels(name)) fail_unsupported("this machine cannot run the kernels '" + name + "'");
-    });
-  }));
+  exports.Set("setIsa", Napi::Function::New(env, set_isa));
   exports.Set("selfTest", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
     const std::string wrong = guarded(info.Env(), [] { return self_test(); });
     return wrong.empty() ? info.Env().Null() : Napi::String::New(info.Env(), wrong).As<Napi::Value>();
@@ -169,6 +210,15 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     guarded(info.Env(), [&] { set_threads(int(integer_of(info[0], "threads", 1, kMaxThreads))); });
   }));
   exports.Set("getThreads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value { return Napi::Number::New(info.Env(), get_threads()); }));
+  exports.Set("measurePeaks", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+    const char* isa = kernels().isa;
+    const Peaks peaks = measure_peaks(isa);
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("isa", isa);
+    result.Set("int8Dot", peaks.int8_dot);
+    result.Set("floatFma", peaks.float_fma);
+    return result;
+  }));
   define_filters(env, exports, environment);
   define_eager(env, exports);
   define_plans(env, exports, environment);

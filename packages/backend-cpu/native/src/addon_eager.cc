@@ -125,6 +125,7 @@ void mat_mul(const Napi::CallbackInfo& info) {
     const int activation = int(integer_of(info[12], "activation", 0, kPrelu));
     if (double(m.batch) * double(m.m) * double(m.n) > double(int64_t{1} << 33)) fail_range("the product is too large");
     if (m.batch * m.m * m.n == 0) return;
+    if (double(m.batch) * double(max_of(m.a_stride, m.b_stride)) > double(int64_t{1} << 33)) fail_range("aStride or bStride is too large for " + std::to_string(m.batch) + " entries");
     if (m.k > (1 << 24) || m.n > (1 << 24)) fail_unsupported("k and n beyond 2^24");
     const Floats a = floats_of(info[0], "a", (m.batch - 1) * m.a_stride + m.m * m.k), b = floats_of(info[1], "b", (m.batch - 1) * m.b_stride + m.k * m.n);
     const Floats y = floats_of(info[2], "y", m.batch * m.m * m.n);

@@ -6,14 +6,14 @@
 namespace dsconv {
 namespace {
 
-constexpr napi_type_tag kFilterTag = {0x6473636f6e762d63ull, 0x70752d66696c7465ull};
 
 class FilterHandle : public Napi::ObjectWrap<FilterHandle> {
  public:
+  static constexpr napi_type_tag kTag = {0x6473636f6e762d63ull, 0x70752d66696c7465ull};
   explicit FilterHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FilterHandle>(info) {
-    if (info.Length() != 1 || !info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "filters are made by packDSConv2d, packDSDepthwise and packConv2d");
-    filter_ = *info[0].As<Napi::External<std::shared_ptr<Filter>>>().Data();
-    napi_type_tag_object(info.Env(), info.This(), &kFilterTag);
+    filter_ = std::move(info.Env().GetInstanceData<Environment>()->new_filter);
+    if (!filter_) throw Napi::TypeError::New(info.Env(), "filters are made by packDSConv2d, packDSDepthwise and packConv2d");
+    napi_type_tag_object(info.Env(), info.This(), &FilterHandle::kTag);
     bytes_ = int64_t(filter_->bytes());
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes_);
   }
@@ -22,26 +22,26 @@ class FilterHandle : public Napi::ObjectWrap<FilterHandle> {
 
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "PackedFilter",
-                       {InstanceAccessor<&FilterHandle::byte_length>("byteLength"), InstanceAccessor<&FilterHandle::is_disposed>("disposed"),
-                        InstanceAccessor<&FilterHandle::kind>("kind"), InstanceAccessor<&FilterHandle::image_key>("imageKey"),
+                       {getter<FilterHandle, &FilterHandle::byte_length>("byteLength"), getter<FilterHandle, &FilterHandle::is_disposed>("disposed"),
+                        getter<FilterHandle, &FilterHandle::kind>("kind"), getter<FilterHandle, &FilterHandle::image_key>("imageKey"),
                         InstanceMethod<&FilterHandle::dispose>("dispose")});
   }
   const std::shared_ptr<Filter>& filter() const { return filter_; }
 
  private:
-  Napi::Value byte_length(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), filter_ ? double(filter_->bytes()) : 0); }
-  Napi::Value is_disposed(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), !filter_); }
-  Napi::Value kind(const Napi::CallbackInfo& info) {
-    if (!filter_) return Napi::String::New(info.Env(), kind_);
-    return Napi::String::New(info.Env(), filter_->kind == Filter::kFloat ? "conv2d" : filter_->kind == Filter::kDepthwise ? "dsDepthwise" : "dsconv2d");
+  Napi::Value byte_length(Napi::Env env) { return Napi::Number::New(env, filter_ ? double(filter_->bytes()) : 0); }
+  Napi::Value is_disposed(Napi::Env env) { return Napi::Boolean::New(env, !filter_); }
+  Napi::Value kind(Napi::Env env) {
+    if (!filter_) return Napi::String::New(env, kind_);
+    return Napi::String::New(env, filter_->kind == Filter::kFloat ? "conv2d" : filter_->kind == Filter::kDepthwise ? "dsDepthwise" : "dsconv2d");
   }
-  Napi::Value image_key(const Napi::CallbackInfo& info) {
+  Napi::Value image_key(Napi::Env env) {
     std::string key;
     if (filter_ && filter_->kind == Filter::kBlocked) {
       const Filter& f = *filter_;
       key = "c" + std::to_string(f.depth * f.groups) + "g" + std::to_string(f.groups) + "b" + std::to_string(f.block) + "w" + std::to_string(f.storage) + (f.has_shifts ? "s" : "");
     }
-    return Napi::String::New(info.Env(), key);
+    return Napi::String::New(env, key);
   }
   void dispose(const Napi::CallbackInfo& info) { release(info.Env()); }
   void release(Napi::Env env) {
@@ -56,8 +56,8 @@ class FilterHandle : public Napi::ObjectWrap<FilterHandle> {
 };
 
 Napi::Value wrap(Napi::Env env, std::shared_ptr<Filter> filter) {
-  const Napi::External<std::shared_ptr<Filter>> external = Napi::External<std::shared_ptr<Filter>>::New(env, &filter);
-  return env.GetInstanceData<Environment>()->filter_class.New({external});
+  Environment* environment = env.GetInstanceData<Environment>();
+  return construct(environment->filter_class, environment->new_filter, std::move(filter));
 }
 
 Napi::Value pack(const Napi::CallbackInfo& info, bool depthwise) {
@@ -74,7 +74,7 @@ Napi::Value pack(const Napi::CallbackInfo& info, bool depthwise) {
     s.per_channel = o.Get("perChannel").ToBoolean();
     const double weights = double(s.taps) * s.depth * s.outputs;
     if (weights > double(int64_t{1} << 31)) fail_range("the filter is too large");
-    const Napi::Value q = o.Get("q");
+    const Napi::Value q = o.Get("q"), scales = o.Get("scales"), shifts = o.Get("shiftBias");
     void* data = nullptr;
     size_t length = 0;
     napi_typedarray_type type;
@@ -82,8 +82,8 @@ Napi::Value pack(const Napi::CallbackInfo& info, bool depthwise) {
     if (!data || double(length) < weights) fail_range("q has " + std::to_string(data ? length : 0) + " elements; expected " + std::to_string(int64_t(weights)));
     s.q = static_cast<const int8_t*>(data);
     const int64_t blocks = int64_t{s.taps} * ceil_div(s.depth, s.block) * s.outputs;
-    s.scales = floats_of(o.Get("scales"), "scales", s.per_channel ? s.outputs : blocks).data;
-    s.shifts = maybe_floats(o.Get("shiftBias"), "shiftBias", blocks).data;
+    s.scales = floats_of(scales, "scales", s.per_channel ? s.outputs : blocks).data;
+    s.shifts = maybe_floats(shifts, "shiftBias", blocks).data;
     return wrap(info.Env(), depthwise ? pack_depthwise(s) : pack_dsconv2d(s));
   });
 }
@@ -92,7 +92,7 @@ Napi::Value pack(const Napi::CallbackInfo& info, bool depthwise) {
 
 std::shared_ptr<Filter> filter_of(const Napi::Value& value, const char* name) {
   bool ours = false;
-  if (!value.IsObject() || napi_check_object_type_tag(value.Env(), value, &kFilterTag, &ours) != napi_ok || !ours) {
+  if (!value.IsObject() || napi_check_object_type_tag(value.Env(), value, &FilterHandle::kTag, &ours) != napi_ok || !ours) {
     throw Failure(Failure::kType, "INVALID_HANDLE", std::string(name) + " is not a filter of this addon");
   }
   const std::shared_ptr<Filter>& filter = Napi::ObjectWrap<FilterHandle>::Unwrap(value.As<Napi::Object>())->filter();

@@ -1,12 +1,12 @@
 // Plans: descriptions from JavaScript, handles, promises.
 #include "addon.h"
 
+#include <algorithm>
 #include <map>
 
 namespace dsconv {
 namespace {
 
-constexpr napi_type_tag kPlanTag = {0x6473636f6e762d63ull, 0x70752d706c616e00ull};
 constexpr int64_t kMost = int64_t{1} << 33;
 
 std::vector<int> ids_of(const Napi::Value& value, const char* name) {
@@ -26,10 +26,16 @@ std::vector<float> copy_of(const Napi::Value& value, const char* name) {
   return f.data ? std::vector<float>(f.data, f.data + f.length) : std::vector<float>();
 }
 
+std::string text_at(const Napi::Object& o, const char* name) {
+  const Napi::Value v = o.Get(name);
+  if (!v.IsString()) fail_argument(std::string(name) + " is not a string");
+  return v.As<Napi::String>().Utf8Value();
+}
+
 BufferDesc buffer_of(const Napi::Value& value) {
   if (!value.IsObject()) fail_argument("a buffer is not an object");
   const Napi::Object o = value.As<Napi::Object>();
-  const std::string format = o.Get("format").ToString().Utf8Value();
+  const std::string format = text_at(o, "format");
   BufferDesc b;
   if (format == "f32") {
     b.length = integer_at(o, "length", 0, kMost);
@@ -88,7 +94,7 @@ StepDesc step_of(const Napi::Value& value) {
   if (!value.IsObject()) fail_argument("a step is not an object");
   const Napi::Object o = value.As<Napi::Object>();
   StepDesc s;
-  s.name = o.Get("op").ToString().Utf8Value();
+  s.name = text_at(o, "op");
   const auto op = ops.find(s.name);
   if (op == ops.end()) fail_argument("a step's op is '" + s.name + "', which is not known");
   s.op = op->second;
@@ -135,6 +141,7 @@ StepDesc step_of(const Napi::Value& value) {
       s.mm.transpose_b = o.Get("transposeB").ToBoolean();
       s.mm.a_stride = integer_at(o, "aStride", 0, int64_t{1} << 40, 0);
       s.mm.b_stride = integer_at(o, "bStride", 0, int64_t{1} << 40, 0);
+      if (double(s.mm.batch) * double(max_of(s.mm.a_stride, s.mm.b_stride)) > double(kMost)) fail_range("a product's strides are too large");
       s.bias = copy_of(o.Get("bias"), "bias");
       s.alphas = copy_of(o.Get("alphas"), "alphas");
       s.alpha = o.Get("alpha").IsNumber() ? o.Get("alpha").As<Napi::Number>().FloatValue() : 0;
@@ -199,23 +206,19 @@ StepDesc step_of(const Napi::Value& value) {
   return s;
 }
 
+// A plan's steps were chosen for the kernels in use.
+struct LivingPlan : PlanState {
+  using PlanState::PlanState;
+  KernelUse use;
+};
+
 struct PlanRun : Run {
   Environment* environment = nullptr;
   napi_deferred deferred = nullptr;
   std::vector<Napi::ObjectReference> arrays;
 };
 
-// On the JavaScript thread: results into the caller's arrays, then the promise. env is null when the environment is going away.
-void settle(napi_env env, napi_value, void*, void* data) {
-  std::unique_ptr<PlanRun> run(static_cast<PlanRun*>(data));
-  if (!env) {
-    for (auto& array : run->arrays) array.SuppressDestruct();
-    return;
-  }
-  Environment* environment = run->environment;
-  if (--environment->pending == 0) napi_unref_threadsafe_function(env, environment->done);
-  const Napi::Env e(env);
-  const Napi::HandleScope scope(e);
+void resolve_or_reject(Napi::Env env, PlanRun* run) {
   for (size_t n = 0; n < run->arrays.size() && !run->error_code; n++) {
     try {
       const Floats y = floats_of(run->arrays[n].Value(), "an output array", int64_t(run->outputs[n].size()));
@@ -226,20 +229,38 @@ void settle(napi_env env, napi_value, void*, void* data) {
     }
   }
   if (!run->error_code) {
-    napi_resolve_deferred(env, run->deferred, e.Undefined());
+    napi_resolve_deferred(env, run->deferred, env.Undefined());
     return;
   }
-  Napi::Error error = Napi::Error::New(e, run->error);
-  error.Set("code", Napi::String::New(e, run->error_code));
+  Napi::Error error = Napi::Error::New(env, run->error);
+  error.Set("code", Napi::String::New(env, run->error_code));
   napi_reject_deferred(env, run->deferred, error.Value());
+}
+
+// On the JavaScript thread: results into the caller's arrays, then the promise. env is null when the environment is going away.
+void settle(napi_env env, napi_value, void*, void* data) {
+  std::unique_ptr<PlanRun> run(static_cast<PlanRun*>(data));
+  if (!env) {
+    for (auto& array : run->arrays) array.SuppressDestruct();
+    return;
+  }
+  Environment* environment = run->environment;
+  if (--environment->pending == 0) napi_unref_threadsafe_function(env, environment->done);
+  const Napi::HandleScope scope(env);
+  try {
+    resolve_or_reject(env, run.get());
+  } catch (const Napi::Error&) {
+    // The thread is being terminated: JavaScript can be neither run nor told.
+  }
 }
 
 class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
  public:
+  static constexpr napi_type_tag kTag = {0x6473636f6e762d63ull, 0x70752d706c616e00ull};
   explicit PlanHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanHandle>(info) {
-    if (info.Length() != 1 || !info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "plans are made by createPlan");
-    state_ = *info[0].As<Napi::External<std::shared_ptr<PlanState>>>().Data();
-    napi_type_tag_object(info.Env(), info.This(), &kPlanTag);
+    state_ = std::move(info.Env().GetInstanceData<Environment>()->new_plan);
+    if (!state_) throw Napi::TypeError::New(info.Env(), "plans are made by createPlan");
+    napi_type_tag_object(info.Env(), info.This(), &kTag);
     bytes_ = int64_t(state_->plan->arena_bytes());
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes_);
   }
@@ -247,8 +268,8 @@ class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativePlan",
                        {InstanceMethod<&PlanHandle::run>("run"), InstanceMethod<&PlanHandle::run_sync>("runSync"), InstanceMethod<&PlanHandle::dispose>("dispose"),
-                        InstanceAccessor<&PlanHandle::profile>("profile"), InstanceAccessor<&PlanHandle::arena_bytes>("arenaBytes"),
-                        InstanceAccessor<&PlanHandle::live_bytes>("liveBytes"), InstanceAccessor<&PlanHandle::is_disposed>("disposed")});
+                        getter<PlanHandle, &PlanHandle::profile>("profile"), getter<PlanHandle, &PlanHandle::arena_bytes>("arenaBytes"),
+                        getter<PlanHandle, &PlanHandle::live_bytes>("liveBytes"), getter<PlanHandle, &PlanHandle::is_disposed>("disposed")});
   }
 
  private:
@@ -256,13 +277,19 @@ class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
     if (!state_) throw Failure(Failure::kType, "DISPOSED", "the plan was used after dispose()");
     return *state_->plan;
   }
-  // The arrays of one argument, checked against the plan.
-  std::vector<Floats> arrays_of(const Napi::Value& value, const char* name, size_t count, int64_t (Plan::*length)(size_t) const) {
+  // One argument's elements. Reading them may run the caller's getters, which may dispose of this plan or detach arrays.
+  static std::vector<Napi::Value> elements_of(const Napi::Value& value, const char* name, size_t count) {
     if (!value.IsArray() || value.As<Napi::Array>().Length() != count) fail_argument(std::string(name) + " is not an array of " + std::to_string(count) + " Float32Arrays");
+    std::vector<Napi::Value> elements;
+    for (uint32_t n = 0; n < count; n++) elements.push_back(value.As<Napi::Array>().Get(n));
+    return elements;
+  }
+  // Pointers to them, checked against the plan. No JavaScript runs from here on.
+  std::vector<Floats> arrays_of(const std::vector<Napi::Value>& elements, const char* name, int64_t (Plan::*length)(size_t) const) {
     std::vector<Floats> arrays;
-    for (uint32_t n = 0; n < count; n++) {
+    for (size_t n = 0; n < elements.size(); n++) {
       const int64_t expected = (live().*length)(n);
-      const Floats f = floats_of(value.As<Napi::Array>().Get(n), name, expected);
+      const Floats f = floats_of(elements[n], name, expected);
       if (int64_t(f.length) != expected) fail_range(std::string(name) + "[" + std::to_string(n) + "] has " + std::to_string(f.length) + " elements; expected " + std::to_string(expected));
       arrays.push_back(f);
     }
@@ -270,8 +297,9 @@ class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
   }
   Napi::Value run(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-      const auto inputs = arrays_of(info[0], "inputs", live().input_count(), &Plan::input_length);
-      arrays_of(info[1], "outputs", live().output_count(), &Plan::output_length);
+      const auto from = elements_of(info[0], "inputs", live().input_count()), to = elements_of(info[1], "outputs", live().output_count());
+      const auto inputs = arrays_of(from, "inputs", &Plan::input_length);
+      arrays_of(to, "outputs", &Plan::output_length);
       Environment* environment = info.Env().GetInstanceData<Environment>();
       if (environment->closed) throw Failure(Failure::kError, "CLOSED", "the environment is shutting down");
       auto run = std::make_unique<PlanRun>();
@@ -279,7 +307,7 @@ class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
       run->owner = environment;
       run->environment = environment;
       for (const Floats& f : inputs) run->inputs.emplace_back(f.data, f.data + f.length);
-      for (uint32_t n = 0; n < live().output_count(); n++) run->arrays.push_back(Napi::Persistent(info[1].As<Napi::Array>().Get(n).As<Napi::Object>()));
+      for (const Napi::Value& y : to) run->arrays.push_back(Napi::Persistent(y.As<Napi::Object>()));
       napi_value promise;
       if (napi_create_promise(info.Env(), &run->deferred, &promise) != napi_ok) throw Failure(Failure::kError, "CLOSED", "no promise can be made");
       run->done = [](Run* r) {
@@ -294,10 +322,12 @@ class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
   }
   void run_sync(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] {
+      const auto inputs = elements_of(info[0], "inputs", live().input_count()), outputs = elements_of(info[1], "outputs", live().output_count());
       std::vector<const float*> from;
       std::vector<float*> to;
-      for (const Floats& f : arrays_of(info[0], "inputs", live().input_count(), &Plan::input_length)) from.push_back(f.data);
-      for (const Floats& f : arrays_of(info[1], "outputs", live().output_count(), &Plan::output_length)) to.push_back(f.data);
+      for (const Floats& f : arrays_of(inputs, "inputs", &Plan::input_length)) from.push_back(f.data);
+      for (const Floats& f : arrays_of(outputs, "outputs", &Plan::output_length)) to.push_back(f.data);
+      live();
       run_now(state_, from, to);
     });
   }
@@ -308,15 +338,16 @@ class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
     state_.reset();
     Napi::MemoryManagement::AdjustExternalMemory(env, -bytes_);
   }
-  Napi::Value profile(const Napi::CallbackInfo& info) {
-    if (!state_ || !state_->plan->profile() || state_->profile.empty()) return info.Env().Null();
-    Napi::Float64Array micros = Napi::Float64Array::New(info.Env(), state_->profile.size());
-    for (size_t n = 0; n < state_->profile.size(); n++) micros[n] = state_->profile[n];
+  Napi::Value profile(Napi::Env env) {
+    const std::vector<double> measured = state_ ? profile_of(state_) : std::vector<double>();
+    if (measured.empty()) return env.Null();
+    Napi::Float64Array micros = Napi::Float64Array::New(env, measured.size());
+    std::copy(measured.begin(), measured.end(), micros.Data());
     return micros;
   }
-  Napi::Value arena_bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), state_ ? double(state_->plan->arena_bytes()) : 0); }
-  Napi::Value live_bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), state_ ? double(state_->plan->live_bytes()) : 0); }
-  Napi::Value is_disposed(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), !state_); }
+  Napi::Value arena_bytes(Napi::Env env) { return Napi::Number::New(env, state_ ? double(state_->plan->arena_bytes()) : 0); }
+  Napi::Value live_bytes(Napi::Env env) { return Napi::Number::New(env, state_ ? double(state_->plan->live_bytes()) : 0); }
+  Napi::Value is_disposed(Napi::Env env) { return Napi::Boolean::New(env, !state_); }
 
   std::shared_ptr<PlanState> state_;
   int64_t bytes_ = 0;
@@ -336,9 +367,8 @@ Napi::Value create_plan(const Napi::CallbackInfo& info) {
       ss.push_back(step_of(steps.As<Napi::Array>().Get(n)));
     }
     auto plan = std::make_unique<Plan>(std::move(bs), std::move(ss), ids_of(o.Get("inputs"), "inputs"), ids_of(o.Get("outputs"), "outputs"), o.Get("profile").ToBoolean());
-    auto state = std::make_shared<PlanState>(std::move(plan));
-    const Napi::External<std::shared_ptr<PlanState>> external = Napi::External<std::shared_ptr<PlanState>>::New(info.Env(), &state);
-    return info.Env().GetInstanceData<Environment>()->plan_class.New({external});
+    Environment* environment = info.Env().GetInstanceData<Environment>();
+    return construct(environment->plan_class, environment->new_plan, std::make_shared<LivingPlan>(std::move(plan)));
   });
 }
 

@@ -2,6 +2,10 @@
 #include <atomic>
 #include <cstdlib>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #include "kernels.h"
 
 namespace dsconv {
@@ -27,10 +31,22 @@ struct Sets {
       add(kernels_avx2());
     }
 #elif defined(__aarch64__)
-    add(kernels_neon());
+    if (has_dot_product()) add(kernels_neon());
 #endif
     add(kernels_portable());
   }
+#if defined(__aarch64__)
+  // Optional before Armv8.4; every Mac has it.
+  static bool has_dot_product() {
+#if defined(__APPLE__)
+    return true;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) >> 20) & 1;  // HWCAP_ASIMDDP
+#else
+    return false;
+#endif
+  }
+#endif
 #if defined(__x86_64__)
   // CPUID leaf 7, subleaf 1, EAX bit 4; older compilers have no name for it.
   static bool has_avx_vnni() {
@@ -73,6 +89,8 @@ bool select_kernels(const std::string& isa) {
   if (k) current().store(k);
   return k != nullptr;
 }
+
+void use_kernels(const Kernels* set) { current().store(set); }
 
 const char* const* available_isas(int* count) {
   *count = sets().count;

@@ -106,6 +106,11 @@ class Executor {
     if (error) std::rethrow_exception(error);
   }
 
+  std::vector<double> profile_of(const PlanState& plan) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return plan.profile;
+  }
+
   void retain() {
     const std::lock_guard<std::mutex> lock(mutex_);
     owners_++;
@@ -205,6 +210,7 @@ std::vector<Run*> cancel(const void* owner) { return Executor::get().cancel(owne
 void run_now(const std::shared_ptr<PlanState>& plan, const std::vector<const float*>& inputs, const std::vector<float*>& outputs) {
   Executor::get().run_now(plan, inputs, outputs);
 }
+std::vector<double> profile_of(const std::shared_ptr<PlanState>& plan) { return Executor::get().profile_of(*plan); }
 void retain_executor() { Executor::get().retain(); }
 void release_executor() { Executor::get().release(); }
 

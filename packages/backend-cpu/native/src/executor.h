@@ -36,6 +36,8 @@ void dispose_plan(const std::shared_ptr<PlanState>& plan);
 std::vector<Run*> cancel(const void* owner);
 // Runs the plan on the calling thread when no other run is at work on it.
 void run_now(const std::shared_ptr<PlanState>& plan, const std::vector<const float*>& inputs, const std::vector<float*>& outputs);
+// Microseconds of each step of the last run that finished; empty before, and for plans that do not measure.
+std::vector<double> profile_of(const std::shared_ptr<PlanState>& plan);
 // Environments count themselves; the last one stops the threads.
 void retain_executor();
 void release_executor();

@@ -33,7 +33,8 @@ std::shared_ptr<Filter> begin(const FilterSource& s, Filter::Kind kind) {
                  std::to_string(low) + " to " + std::to_string(high));
     }
   }
-  if (s.per_channel) copy_floats(&f->channel_scales, s.scales, s.outputs);
+  // The epilogue would multiply a shift by the channel's scale as well, so beside shifts the scale goes to every block instead.
+  if (s.per_channel && !s.shifts) copy_floats(&f->channel_scales, s.scales, s.outputs);
   return f;
 }
 
@@ -47,8 +48,8 @@ void pack_stream(Filter* f, const int8_t* q) {
   }
 }
 
-// Scales or shifts [taps][blocks][outputs] to tile order.
-void pack_scales(const Filter& f, Buffer* to, const float* from) {
+// Scales or shifts [taps][blocks][outputs], or scales [outputs] of every tap and block, to tile order.
+void pack_scales(const Filter& f, Buffer* to, const float* from, bool per_channel) {
   const int blocks = f.blocks(), per_group = f.group_outputs();
   to->allocate(size_t(f.groups) * f.group_vectors() * f.taps * blocks * kLaneChannels * sizeof(float));
   to->zero();
@@ -59,7 +60,7 @@ void pack_scales(const Filter& f, Buffer* to, const float* from) {
       for (int tap = 0; tap < f.taps; tap++) {
         for (int j = 0; j < blocks; j++, at += width) {
           for (int c = 0; c < width && t * kTileChannels + c < per_group; c++) {
-            at[c] = from[(size_t(tap) * blocks + j) * f.outputs + g * per_group + t * kTileChannels + c];
+            at[c] = from[(per_channel ? 0 : (size_t(tap) * blocks + j) * f.outputs) + g * per_group + t * kTileChannels + c];
           }
         }
       }
@@ -109,9 +110,9 @@ std::shared_ptr<Filter> pack_dsconv2d(const FilterSource& s) {
     return f;
   }
   pack_blocked(f.get(), s.q);
-  if (!s.per_channel) pack_scales(*f, &f->scales, s.scales);
+  if (!s.per_channel || s.shifts) pack_scales(*f, &f->scales, s.scales, s.per_channel);
   if (s.shifts) {
-    pack_scales(*f, &f->shifts, s.shifts);
+    pack_scales(*f, &f->shifts, s.shifts, false);
     f->has_shifts = true;
   }
   return f;

@@ -29,8 +29,8 @@ struct Filter {
   int bits = 4, storage = 4, taps = 1, depth = 1, outputs = 1, groups = 1, block = 1;
   bool has_shifts = false;
   Buffer weights;         // kFloat: see gemm.h
-  Buffer scales, shifts;  // kBlocked with scales per block
-  Buffer channel_scales;  // [outputs] or empty
+  Buffer scales, shifts;  // kBlocked with scales per block, or with shifts
+  Buffer channel_scales;  // [outputs] or empty; never beside shifts
 
   int group_outputs() const { return outputs / groups; }
   int blocks() const { return ceil_div(depth, block); }

@@ -179,7 +179,8 @@ void conv2d_backprop_input(const Window& w, int outputs, const float* dy, const 
 }
 
 void conv2d_backprop_filter(const Window& w, int outputs, const float* x, const float* dy, float* dw) {
-  const int row_tiles = ceil_div(w.in_c, kTileRows), column_tiles = ceil_div(outputs, kTileChannels), taps = w.kh * w.kw;
+  const int taps = w.kh * w.kw, column_tiles = ceil_div(outputs, kTileChannels);
+  const size_t ld = round_up(outputs, kLaneChannels), size = size_t(taps) * w.in_c * ld;
   const int64_t pixels = w.out_pixels();
   // The last columns are copied, so that whole vectors may be read.
   const int ragged = outputs % kLaneChannels ? outputs / kTileChannels * kTileChannels : outputs;
@@ -188,37 +189,49 @@ void conv2d_backprop_filter(const Window& w, int outputs, const float* x, const 
     rest.zero();
     for (int64_t p = 0; p < pixels; p++) std::memcpy(rest.as<float>() + p * kTileChannels, dy + p * outputs + ragged, (outputs - ragged) * sizeof(float));
   }
-  parallel_for(int64_t{taps} * column_tiles * row_tiles, 1, [&](int64_t begin, int64_t end) {
-    std::vector<const float*> xs, ys;
+  // Pictures in slices with a sum each, so that small filters have work for all threads. How many depends on the shapes alone: so do the results.
+  constexpr size_t kPartialFloats = 4 << 20;
+  const int slices = int(max_of<size_t>(1, min_of(min_of(size_t(w.batch), size_t{16}), kPartialFloats / size)));
+  Buffer partial(size * slices * sizeof(float));
+  partial.zero();
+  parallel_for(int64_t{slices} * taps * column_tiles, 1, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; unit++) {
-      const int tap = int(unit / (column_tiles * row_tiles)), o = int(unit / row_tiles % column_tiles) * kTileChannels, i = int(unit % row_tiles) * kTileRows;
+      const int slice = int(unit / (int64_t{taps} * column_tiles)), tap = int(unit / column_tiles % taps), o = int(unit % column_tiles) * kTileChannels;
       const int ky = tap / w.kw, kx = tap % w.kw;
-      xs.clear();
-      ys.clear();
-      for (int n = 0; n < w.batch; n++) {
+      // Output columns whose tap lies inside the picture.
+      const int64_t shift = int64_t{kx} * w.dilation_w - w.pad_left;
+      const int64_t first = shift < 0 ? ceil_div<int64_t>(-shift, w.stride_w) : 0, last = min_of<int64_t>(w.out_w, shift < w.in_w ? (w.in_w - 1 - shift) / w.stride_w + 1 : 0);
+      if (first >= last) continue;
+      OuterArgs a;
+      a.x_step = size_t(w.stride_w) * w.in_c;
+      a.y_step = o >= ragged ? kTileChannels : outputs;
+      a.count = int(last - first);
+      a.vectors = outputs - o > kLaneChannels ? 2 : 1;
+      a.ldo = ld;
+      float* sums = partial.as<float>() + slice * size + size_t(tap) * w.in_c * ld + o;
+      for (int64_t n = int64_t{w.batch} * slice / slices; n < int64_t{w.batch} * (slice + 1) / slices; n++) {
         for (int oy = 0; oy < w.out_h; oy++) {
-          const int y = oy * w.stride_h + ky * w.dilation_h - w.pad_top;
+          const int64_t y = int64_t{oy} * w.stride_h + ky * w.dilation_h - w.pad_top;
           if (y < 0 || y >= w.in_h) continue;
-          for (int ox = 0; ox < w.out_w; ox++) {
-            const int at = ox * w.stride_w + kx * w.dilation_w - w.pad_left;
-            if (at < 0 || at >= w.in_w) continue;
-            const int64_t p = (int64_t{n} * w.out_h + oy) * w.out_w + ox;
-            xs.push_back(x + ((int64_t{n} * w.in_h + y) * w.in_w + at) * w.in_c + i);
-            ys.push_back(o >= ragged ? rest.as<float>() + p * kTileChannels : dy + p * outputs + o);
+          const int64_t p = (n * w.out_h + oy) * w.out_w + first;
+          const float* row = x + ((n * w.in_h + y) * w.in_w + first * w.stride_w + shift) * w.in_c;
+          a.y = o >= ragged ? rest.as<float>() + p * kTileChannels : dy + p * outputs + o;
+          for (int i = 0; i < w.in_c; i += kTileRows) {
+            a.x = row + i;
+            a.rows = min_of(kTileRows, w.in_c - i);
+            a.out = sums + i * ld;
+            kernels().outer_tile(a);
           }
         }
       }
-      alignas(64) float tile[kTileRows][kTileChannels] = {};
-      OuterArgs a;
-      a.x = xs.data();
-      a.y = ys.data();
-      a.count = int(xs.size());
-      a.rows = min_of(kTileRows, w.in_c - i);
-      a.vectors = outputs - o > kLaneChannels ? 2 : 1;
-      a.out = tile[0];
-      a.ldo = kTileChannels;
-      kernels().outer_tile(a);
-      for (int r = 0; r < a.rows; r++) std::memcpy(dw + (size_t(tap) * w.in_c + i + r) * outputs + o, tile[r], min_of(kTileChannels, outputs - o) * sizeof(float));
+    }
+  });
+  parallel_for(int64_t{taps} * w.in_c, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++) {
+      float* to = dw + row * outputs;
+      const float* from = partial.as<float>() + row * ld;
+      std::memcpy(to, from, outputs * sizeof(float));
+      for (int s = 1; s < slices; s++) for (int o = 0; o < outputs; o++) to[o] += from[s * size + o];
     }
   });
 }

@@ -143,8 +143,8 @@ struct FloatArgs {
 
 // out[r][c] += sum over k of x[k][r] * y[k][c]: the gradient of a filter. `rows` up to 6 values of x, 16 * vectors of y.
 struct OuterArgs {
-  const float* const* x;
-  const float* const* y;
+  const float *x, *y;
+  size_t x_step, y_step;  // floats from one k to the next
   int count, rows, vectors;
   float* out;
   size_t ldo;
@@ -187,5 +187,7 @@ const Kernels* kernels_neon();
 const Kernels& kernels();
 bool select_kernels(const std::string& isa);
 const char* const* available_isas(int* count);
+// Uses a set from elsewhere, which must stay alive: for tests of what happens when kernels compute wrong.
+void use_kernels(const Kernels* set);
 
 }  // namespace dsconv

@@ -52,10 +52,10 @@ template <int Rows, int Vectors>
 inline __attribute__((always_inline)) void outer_rows(const OuterArgs& a, int r0) {
   v16 acc[Rows][Vectors];
   for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] = load16(a.out + (r0 + r) * a.ldo + 16 * v);
-  for (int k = 0; k < a.count; k++) {
-    const float* x = a.x[k] + r0;
+  const float *x = a.x + r0, *row = a.y;
+  for (int k = 0; k < a.count; k++, x += a.x_step, row += a.y_step) {
     v16 y[Vectors];
-    for (int v = 0; v < Vectors; v++) y[v] = load16(a.y[k] + 16 * v);
+    for (int v = 0; v < Vectors; v++) y[v] = load16(row + 16 * v);
     for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] += y[v] * x[r];
   }
   for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) store16(a.out + (r0 + r) * a.ldo + 16 * v, acc[r][v]);
@@ -65,6 +65,7 @@ template <int Vectors>
 inline void outer_columns(const OuterArgs& a) {
   int r = 0;
   for (; r + DSCONV_VECTOR_ROWS <= a.rows; r += DSCONV_VECTOR_ROWS) outer_rows<DSCONV_VECTOR_ROWS, Vectors>(a, r);
+  for (; r + 2 <= a.rows; r += 2) outer_rows<2, Vectors>(a, r);
   for (; r < a.rows; r++) outer_rows<1, Vectors>(a, r);
 }
 

@@ -1,13 +1,12 @@
 // Where the time of ResNet-50 goes, one thread: peaks of the machine, every distinct layer alone, then the whole chain of convolutions.
 // bench [block] [bits] [threads] [number of one layer to repeat for a profiler]
-#include <immintrin.h>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
 
 #include "../src/dsconv2d.h"
+#include "../src/peaks.h"
 #include "../src/thread_pool.h"
 #include "test.h"
 
@@ -16,30 +15,6 @@ using namespace dsconv;
 namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-#define PEAK(NAME, TARGET, TYPE, ZERO, OP, WIDTH)                                                     \
-  __attribute__((noinline, target(TARGET))) double NAME() {                                           \
-    const long n = 4000000;                                                                           \
-    double best = 1e9;                                                                                \
-    for (int round = 0; round < 7; round++) {                                                         \
-      TYPE a0 = ZERO, a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0, a8 = a0, a9 = a0, aa = a0, ab = a0, w = a0, x = a0; \
-      asm volatile("" : "+v"(a0), "+v"(a1), "+v"(a2), "+v"(a3), "+v"(a4), "+v"(a5)); \
-      asm volatile("" : "+v"(a6), "+v"(a7), "+v"(a8), "+v"(a9), "+v"(aa), "+v"(ab)); \
-      const double t = now();                                                                         \
-      for (long k = 0; k < n; k++) {                                                                  \
-        asm volatile("" : "+v"(w), "+v"(x));                                                          \
-        a0 = OP(a0); a1 = OP(a1); a2 = OP(a2); a3 = OP(a3); a4 = OP(a4); a5 = OP(a5);                 \
-        a6 = OP(a6); a7 = OP(a7); a8 = OP(a8); a9 = OP(a9); aa = OP(aa); ab = OP(ab);                 \
-      }                                                                                               \
-      best = std::min(best, now() - t);                                                               \
-      asm volatile("" ::"v"(a0), "v"(a1), "v"(a2), "v"(a3), "v"(a4), "v"(a5), "v"(a6), "v"(a7), "v"(a8), "v"(a9), "v"(aa), "v"(ab)); \
-    }                                                                                                 \
-    return n * 12.0 * WIDTH / best / 1e9;                                                             \
-  }
-#define DOT(a) _mm512_dpbusd_epi32(a, w, x)
-#define FMA(a) _mm512_fmadd_ps(w, x, a)
-PEAK(peak_vnni, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), DOT, 64)
-PEAK(peak_fma, "avx512f", __m512, _mm512_setzero_ps(), FMA, 16)
 
 struct Layer {
   int size, in, out, k, stride;
@@ -121,8 +96,9 @@ double fastest(const std::function<void()>& f, int rounds) {
 int main(int argc, char** argv) {
   const int block = argc > 1 ? atoi(argv[1]) : 64, bits = argc > 2 ? atoi(argv[2]) : 4, threads = argc > 3 ? atoi(argv[3]) : 1;
   set_threads(threads);
-  const double vnni = peak_vnni(), fma = peak_fma();
-  std::printf("isa %s, %d thread(s), %d bits, B=%d; peaks of one core: vpdpbusd %.1f GMAC/s, FMA %.1f GMAC/s\n", kernels().isa, threads, bits, block, vnni, fma);
+  const Peaks peaks = measure_peaks(kernels().isa);
+  const double vnni = peaks.int8_dot, fma = peaks.float_fma;
+  std::printf("isa %s, %d thread(s), %d bits, B=%d; peaks of one core: int8 dot product %.1f GMAC/s, FMA %.1f GMAC/s\n", kernels().isa, threads, bits, block, vnni, fma);
   std::vector<Layer> layers;
   int channels = 64, size = 56;
   const int widths[] = {64, 128, 256, 512}, counts[] = {3, 4, 6, 3};

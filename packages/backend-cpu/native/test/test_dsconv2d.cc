@@ -88,7 +88,7 @@ Case random_case(Random& rnd, bool exact) {
     c.mantissa = exact || rnd.chance(2) ? 8 : rnd.integer(2, 8);
     c.per_channel = rnd.chance(3);
     const int depth_blocks = (depth + c.block - 1) / c.block;
-    if (!c.per_channel && rnd.chance(4)) c.shifts.resize(size_t(w.kh) * w.kw * depth_blocks * c.outputs);
+    if (rnd.chance(4)) c.shifts.resize(size_t(w.kh) * w.kw * depth_blocks * c.outputs);
     if (rnd.chance(2)) c.bias.resize(c.outputs);
     if (rnd.chance(3)) c.residual.resize(w.out_pixels() * c.outputs);
     c.activation = rnd.integer(0, 5);
@@ -226,7 +226,7 @@ void chains(int count) {
     Guarded both(y.size());
     Output out;
     out.channels = c.outputs;
-    out.scale = c.per_channel ? scale.data() : nullptr;
+    out.scale = filter->channel_scales ? scale.data() : nullptr;
     out.bias = c.bias.empty() ? nullptr : bias.data();
     out.activation = c.activation;
     out.add(&image);

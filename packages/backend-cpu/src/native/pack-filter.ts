@@ -18,17 +18,12 @@ export function packFilter(native: DSConvNative, filter: DSConvFilter, groups: n
       shiftBias: null,
     });
   }
-  const shiftBias = combinedShiftBias(filter);
-  const scales = combinedScales(filter);
-  const perChannel = filter.stored('kds') === undefined;
-  // One scale per channel is applied to the finished sum, which a bias per block has no part in: such a filter is packed per block.
-  const expand = perChannel && shiftBias !== null;
   return native.packDSConv2d({
     ...common,
     inDepth: inner,
     groups,
-    scales: expand ? shiftBias.map((_, n) => scales[n % outChannels]!) : scales,
-    perChannel: perChannel && !expand,
-    shiftBias,
+    scales: combinedScales(filter),
+    perChannel: filter.stored('kds') === undefined,
+    shiftBias: combinedShiftBias(filter),
   });
 }

@@ -1,0 +1,3 @@
+import { describeIsa } from './native-isa.js';
+
+await describeIsa('avx2');
