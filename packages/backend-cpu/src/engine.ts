@@ -38,10 +38,36 @@ export interface MatMulCall {
 }
 
 export type BinaryCode = 'add' | 'sub' | 'mul' | 'reverseSub';
+export type ExtraBinaryCode = 'max' | 'min' | 'div';
+export type ExtraUnaryCode = 'sigmoid' | 'tanh' | 'exp';
+
+/** Kernels that only the native tier has. Elsewhere TensorFlow.js's own CPU kernels serve. */
+export interface ExtraKernels {
+  /**
+   * Gradient of `conv2d` by its input: fills `dx`, shaped as the geometry's input, from `dy`, shaped as its output, and the filter
+   * `[kh, kw, C, O]`; of `depthwise` from a filter `[kh, kw, C, multiplier]`.
+   */
+  convolutionBackpropInput(gradient: GradientCall, dy: Operand, filter: Operand, dx: Operand): void;
+  /** Gradient by the filter: fills `dw`, shaped as the filter. */
+  convolutionBackpropFilter(gradient: GradientCall, x: Operand, dy: Operand, dw: Operand): void;
+  /** Softmax of rows of `channels`. */
+  softmax(x: Operand, y: Operand, rows: number, channels: number): void;
+  /** `y[i] = a[i] op b[i % period]`; NaN on either side gives NaN. */
+  extraBinary(code: ExtraBinaryCode, a: Operand, b: Operand, y: Operand, count: number, period: number): void;
+  extraUnary(code: ExtraUnaryCode, x: Operand, y: Operand, count: number): void;
+}
+
+/** The forward convolution whose gradient is asked for; `multiplier` 0 means a full convolution, else a depthwise one. */
+export interface GradientCall {
+  geometry: ConvGeometry;
+  multiplier: number;
+}
 
 export interface Engine {
   /** Where tensors live in the WebAssembly tiers, else null. */
   readonly heap: WasmHeap | null;
+  /** What this tier has beyond the other methods, or null. */
+  readonly extra: ExtraKernels | null;
   /** The values of a tensor. They may move into the engine's memory. */
   operand(entry: TensorEntry): Operand;
   /** A new float32 tensor whose values are not set. */

@@ -24,6 +24,7 @@ import type { Engine } from './engine.js';
 import { convKernels } from './kernels/conv2d.js';
 import { dsconvKernels } from './kernels/dsconv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
+import { gradientKernels } from './kernels/gradients.js';
 import { matMulKernels } from './kernels/mat-mul.js';
 import { poolKernels } from './kernels/pool.js';
 import { NativeEngine } from './native/engine.js';
@@ -41,6 +42,7 @@ const PRIORITY = 0;
 const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
   ...dsconvKernels,
   ...convKernels,
+  ...gradientKernels,
   ...matMulKernels,
   ...poolKernels,
   ...elementwiseKernels,

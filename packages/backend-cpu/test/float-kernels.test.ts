@@ -3,41 +3,8 @@ import { selectBackend } from '@dsconv/core';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { compare, tensor } from './compare.js';
 import { ENGINE_BACKENDS } from './tiers.js';
-
-/** Values in [-1, 1) from a seed. */
-function values(size: number, seed: number): Float32Array {
-  let state = seed >>> 0;
-  return Float32Array.from({ length: size }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
-
-const tensor = (shape: number[], seed: number) =>
-  tf.tensor(values(tf.util.sizeFromShape(shape), seed), shape);
-
-/** Runs a function of fresh tensors on both backends; sums of `terms` products of values below 1 may differ by rounding only. */
-async function compare(name: string, body: () => tf.Tensor, terms: number): Promise<void> {
-  await tf.setBackend('cpu');
-  const wanted = tf.tidy(() => {
-    const y = body();
-    return { shape: y.shape, values: y.dataSync() };
-  });
-  await selectBackend([name]);
-  const found = tf.tidy(() => {
-    const y = body();
-    return { shape: y.shape, values: y.dataSync() };
-  });
-  expect(found.shape).toEqual(wanted.shape);
-  const bound = 8 * terms * 2 ** -24;
-  for (let n = 0; n < wanted.values.length; n++) {
-    const difference = Math.abs(found.values[n]! - wanted.values[n]!);
-    if (!(difference <= bound) && !Object.is(found.values[n], wanted.values[n])) {
-      expect.fail(`output ${n} is ${found.values[n]}; the CPU kernel gives ${wanted.values[n]}`);
-    }
-  }
-}
 
 describe.each(ENGINE_BACKENDS)('%s', (name) => {
   const run = { numRuns: 40 };
@@ -243,9 +210,15 @@ describe.each(ENGINE_BACKENDS)('%s', (name) => {
     for (const [a, b] of shapes) {
       for (const op of [tf.add, tf.sub, tf.mul])
         await compare(name, () => op(tensor(a, 14), tensor(b, 15)), 1);
+      for (const op of [tf.maximum, tf.minimum])
+        await compare(name, () => op(tensor(a, 14), tensor(b, 15)), 0);
+      // Divisors at least 1/2 away from 0.
+      await compare(name, () => tf.div(tensor(a, 14), tf.add(tf.relu(tensor(b, 15)), 0.5)), 2);
     }
     for (const op of [tf.relu, tf.relu6, tf.leakyRelu])
       await compare(name, () => op(tf.mul(tensor([4, 33], 16), 9)), 8);
+    for (const op of [tf.sigmoid, tf.tanh, tf.exp])
+      await compare(name, () => op(tf.mul(tensor([4, 33], 16), 0.9)), 1);
     await compare(name, () => tf.prelu(tensor([4, 33], 16), tensor([33], 17)), 1);
     await compare(name, () => tf.add(tf.tensor1d([1, 2, 3], 'int32'), tf.tensor1d([4, 5, 6], 'int32')), 1);
     await compare(
@@ -260,6 +233,30 @@ describe.each(ENGINE_BACKENDS)('%s', (name) => {
         ),
       4,
     );
+  });
+
+  test('softmax', async () => {
+    for (const shape of [[3, 1], [2, 5, 17], [7], [1, 1000]]) {
+      await compare(name, () => tf.softmax(tf.mul(tensor(shape, 21), 20)), 4);
+    }
+    await compare(name, () => tf.transpose(tf.softmax(tf.transpose(tensor([5, 4], 22)))), 4);
+  });
+
+  test('what has no exact value keeps it: infinities, NaN, far from 0', async () => {
+    const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, -0, 200, -200];
+    for (const op of [tf.sigmoid, tf.tanh, tf.exp]) await compare(name, () => op(tf.tensor1d(odd)), 0);
+    const pairs = odd.flatMap((a) => odd.map((b) => [a, b] as const));
+    const sides = () => [0, 1].map((side) => tf.tensor1d(pairs.map((pair) => pair[side]!)));
+    for (const op of [tf.maximum, tf.minimum, tf.div]) {
+      await compare(
+        name,
+        () => {
+          const [a, b] = sides();
+          return op(a!, b!);
+        },
+        0,
+      );
+    }
   });
 
   test('NaN is not swallowed', async () => {

@@ -1,34 +1,56 @@
-/** `Add`, `Sub`, `Multiply`, `Relu`, `Relu6`, `LeakyRelu`, `Prelu`, `FusedBatchNorm`. */
+/**
+ * `Add`, `Sub`, `Multiply`, `Relu`, `Relu6`, `LeakyRelu`, `Prelu`, `FusedBatchNorm`; in the native tier also `Maximum`, `Minimum`, `RealDiv`,
+ * `Sigmoid`, `Tanh`, `Exp` and `Softmax`.
+ */
 
 import type { Activation } from '@dsconv/core';
 import {
   Add,
+  Exp,
   FusedBatchNorm,
   type KernelConfig,
   type KernelFunc,
   LeakyRelu,
+  Maximum,
+  Minimum,
   Multiply,
   Prelu,
+  RealDiv,
   Relu,
   Relu6,
+  Sigmoid,
+  Softmax,
   Sub,
+  Tanh,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import type { BinaryCode } from '../engine.js';
+import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode } from '../engine.js';
 import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 type Kernel = Omit<KernelConfig, 'backendName'>;
 
-/** Equal shapes, or one side a scalar or a vector along the last axis of the other. */
-function binaryKernel(kernelName: string, op: BinaryCode, swapped: BinaryCode): Kernel {
+type BinaryOperation = BinaryCode | ExtraBinaryCode;
+
+const EXTRA_BINARY: readonly string[] = ['max', 'min', 'div'] satisfies ExtraBinaryCode[];
+const isExtra = (op: BinaryOperation): op is ExtraBinaryCode => EXTRA_BINARY.includes(op);
+
+/**
+ * Equal shapes, or one side a scalar or a vector along the last axis of the other.
+ *
+ * @param swapped operation that does the same with the operands exchanged, null where there is none
+ */
+function binaryKernel(kernelName: string, op: BinaryOperation, swapped: BinaryOperation | null): Kernel {
   const run = (args: KernelArguments<{ a: TensorInfo; b: TensorInfo }>): TensorInfo => {
     const { inputs, backend } = args;
     const { a, b } = inputs;
-    if (!hasEngine(backend, a, b)) return runCpuKernel(kernelName, args);
+    const served = hasEngine(backend, a, b) && (!isExtra(op) || backend.engine!.extra !== null);
+    if (!served) return runCpuKernel(kernelName, args);
     const period = broadcastPeriod(a, b);
     if (period !== null) return combine(args, op, a, b, period);
     const reversed = broadcastPeriod(b, a);
-    return reversed === null ? runCpuKernel(kernelName, args) : combine(args, swapped, b, a, reversed);
+    return reversed === null || swapped === null
+      ? runCpuKernel(kernelName, args)
+      : combine(args, swapped, b, a, reversed);
   };
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
 }
@@ -44,13 +66,16 @@ function broadcastPeriod(a: TensorInfo, b: TensorInfo): number | null {
 
 function combine(
   { backend }: KernelArguments<unknown>,
-  op: BinaryCode,
+  op: BinaryOperation,
   a: TensorInfo,
   b: TensorInfo,
   period: number,
 ): TensorInfo {
   const [left, right] = [backend.operand(a), backend.operand(b)];
-  return backend.fill(a.shape, (engine, y) => engine.binary(op, left, right, y, sizeOf(a), period));
+  return backend.fill(a.shape, (engine, y) => {
+    if (isExtra(op)) engine.extra!.extraBinary(op, left, right, y, sizeOf(a), period);
+    else engine.binary(op, left, right, y, sizeOf(a), period);
+  });
 }
 
 function unaryKernel(kernelName: string, op: Activation): Kernel {
@@ -63,6 +88,31 @@ function unaryKernel(kernelName: string, op: Activation): Kernel {
     return backend.fill(x.shape, (engine, y) => engine.unary(op, source, y, sizeOf(x), alpha, null, 1));
   };
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
+}
+
+function extraUnaryKernel(kernelName: string, op: ExtraUnaryCode): Kernel {
+  const run = (args: KernelArguments<{ x: TensorInfo }>): TensorInfo => {
+    const { inputs, backend } = args;
+    const { x } = inputs;
+    const extra = hasEngine(backend, x) ? backend.engine!.extra : null;
+    if (!extra) return runCpuKernel(kernelName, args);
+    const source = backend.operand(x);
+    return backend.fill(x.shape, (_engine, y) => extra.extraUnary(op, source, y, sizeOf(x)));
+  };
+  return { kernelName, kernelFunc: run as unknown as KernelFunc };
+}
+
+function softmax(args: KernelArguments<{ logits: TensorInfo }, { dim: number }>): TensorInfo {
+  const { inputs, backend, attrs } = args;
+  const { logits } = inputs;
+  const channels = logits.shape.at(-1) ?? 0;
+  const lastAxis = attrs.dim === -1 || attrs.dim === logits.shape.length - 1;
+  const extra = lastAxis && channels > 0 && hasEngine(backend, logits) ? backend.engine!.extra : null;
+  if (!extra) return runCpuKernel(Softmax, args);
+  const source = backend.operand(logits);
+  return backend.fill(logits.shape, (_engine, y) =>
+    extra.softmax(source, y, sizeOf(logits) / channels, channels),
+  );
 }
 
 function prelu(args: KernelArguments<{ x: TensorInfo; alpha: TensorInfo }>): TensorInfo {
@@ -112,6 +162,13 @@ export const elementwiseKernels: Kernel[] = [
   binaryKernel(Add, 'add', 'add'),
   binaryKernel(Sub, 'sub', 'reverseSub'),
   binaryKernel(Multiply, 'mul', 'mul'),
+  binaryKernel(Maximum, 'max', 'max'),
+  binaryKernel(Minimum, 'min', 'min'),
+  binaryKernel(RealDiv, 'div', null),
+  extraUnaryKernel(Sigmoid, 'sigmoid'),
+  extraUnaryKernel(Tanh, 'tanh'),
+  extraUnaryKernel(Exp, 'exp'),
+  { kernelName: Softmax, kernelFunc: softmax as unknown as KernelFunc },
   unaryKernel(Relu, 'relu'),
   unaryKernel(Relu6, 'relu6'),
   unaryKernel(LeakyRelu, 'leakyrelu'),

@@ -1,15 +1,26 @@
 /** The native tier: tensors are typed arrays, kernels a Node-API addon. */
 import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
 import type { DSConvNative, PackedFilter } from '../../native/interface.js';
-import type { BinaryCode, ConvolutionCall, Engine, MatMulCall, Operand } from '../engine.js';
+import type {
+  BinaryCode,
+  ConvolutionCall,
+  Engine,
+  ExtraBinaryCode,
+  ExtraKernels,
+  ExtraUnaryCode,
+  GradientCall,
+  MatMulCall,
+  Operand,
+} from '../engine.js';
 import { FilterCache } from '../filter-cache.js';
 import { TensorEntry } from '../tensor-entry.js';
-import { ACTIVATION, BINARY } from '../wasm/interface.js';
 import { callRecord, windowOf } from './call-record.js';
+import { ACTIVATION, BINARY, UNARY } from './codes.js';
 import { packFilter } from './pack-filter.js';
 
-export class NativeEngine implements Engine {
+export class NativeEngine implements Engine, ExtraKernels {
   readonly heap = null;
+  readonly extra = this;
   private readonly filters: FilterCache<PackedFilter>;
 
   constructor(readonly native: DSConvNative) {
@@ -117,6 +128,50 @@ export class NativeEngine implements Engine {
 
   scaleShift(x: Operand, y: Operand, count: number, scale: Float32Array, shift: Float32Array): void {
     this.native.scaleShift(x as Float32Array, scale, shift, y as Float32Array, count, scale.length);
+  }
+
+  convolutionBackpropInput(
+    { geometry, multiplier }: GradientCall,
+    dy: Operand,
+    filter: Operand,
+    dx: Operand,
+  ): void {
+    const record = callRecord(geometry, { multiplier });
+    const [from, weights, to] = [dy, filter, dx] as [Float32Array, Float32Array, Float32Array];
+    if (multiplier > 0) this.native.depthwiseBackpropInput(record, from, weights, to);
+    else this.native.conv2dBackpropInput(record, geometry.outChannels, from, weights, to);
+  }
+
+  convolutionBackpropFilter(
+    { geometry, multiplier }: GradientCall,
+    x: Operand,
+    dy: Operand,
+    dw: Operand,
+  ): void {
+    const record = callRecord(geometry, { multiplier });
+    const [input, from, to] = [x, dy, dw] as [Float32Array, Float32Array, Float32Array];
+    if (multiplier > 0) this.native.depthwiseBackpropFilter(record, input, from, to);
+    else this.native.conv2dBackpropFilter(record, geometry.outChannels, input, from, to);
+  }
+
+  softmax(x: Operand, y: Operand, rows: number, channels: number): void {
+    this.native.softmax(x as Float32Array, y as Float32Array, rows, channels);
+  }
+
+  extraBinary(
+    code: ExtraBinaryCode,
+    a: Operand,
+    b: Operand,
+    y: Operand,
+    count: number,
+    period: number,
+  ): void {
+    const [left, right, to] = [a, b, y] as [Float32Array, Float32Array, Float32Array];
+    this.native.binary(BINARY[code], left, right, to, count, period);
+  }
+
+  extraUnary(code: ExtraUnaryCode, x: Operand, y: Operand, count: number): void {
+    this.native.unary(UNARY[code], x as Float32Array, y as Float32Array, count, 0, null, 1);
   }
 
   memory(): Record<string, number> {

@@ -14,8 +14,8 @@ import type {
   StepDescription,
 } from '../../native/interface.js';
 import { callRecord, windowOf } from '../native/call-record.js';
+import { ACTIVATION, BINARY, UNARY } from '../native/codes.js';
 import { packFilter } from '../native/pack-filter.js';
-import { ACTIVATION, BINARY } from '../wasm/interface.js';
 import { type ConvolutionStep, type Program, readsOf, type Step } from './program.js';
 
 type Image = Extract<BufferDescription, { format: 'bfp' }>;
@@ -275,7 +275,7 @@ class PlanBuilder {
       }
       case 'unary': {
         const { op, count: n, alpha, slopes } = step;
-        const code = step.code === 'sigmoid' ? SIGMOID : ACTIVATION[step.code];
+        const code = UNARY[step.code];
         const channels = this.program.channels.get(step.output)!;
         const period = slopes?.length ?? 1;
         return {
@@ -372,8 +372,6 @@ class PlanBuilder {
     return float ?? [...images.values()][0]!;
   }
 }
-
-const SIGMOID = 6;
 
 function keyOf(image: Image): string {
   return [image.mantissa, image.block, image.groups, image.storage, image.sums].join();

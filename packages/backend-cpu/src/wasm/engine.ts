@@ -15,6 +15,7 @@ interface ExtraWords {
 }
 
 export class WasmEngine implements Engine {
+  readonly extra = null;
   private readonly filters: FilterCache<Ptr>;
 
   constructor(readonly heap: WasmHeap) {
