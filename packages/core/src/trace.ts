@@ -1,7 +1,7 @@
 /**
  * Level 2 of the kernel contract, first half: recording. `capture` runs a function once with every kernel call recorded; the flat list is what
  * a backend compiles to a plan. Because kernels are recorded below TensorFlow.js's operators, it works for zoo networks, GraphModels and
- * LayersModels alike.
+ * LayersModels alike. What is computed from constants alone is a constant: shapes that a GraphModel calculates, a normalization's square roots.
  */
 import {
   backend as currentBackend,
@@ -44,7 +44,7 @@ export interface Trace {
   inputs: readonly TraceTensor[];
   outputs: readonly TraceTensor[];
   nodes: readonly TraceNode[];
-  /** Values that existed before (weights) or were made from numbers in the function, copied. */
+  /** Values that existed before (weights), were made from numbers in the function or computed from such values alone, copied. */
   constants: ReadonlyMap<ValueId, ConstantValues>;
   /** How many values there are; ids are below it. */
   valueCount: number;
@@ -69,8 +69,8 @@ export type TensorFunction = (...inputs: Tensor[]) => Tensor | Tensor[];
 /**
  * Runs `body` once on the current backend and records every kernel call. The shapes of the examples are the trace's.
  *
- * @throws TraceError when the function reads values while it runs (its path may depend on them), or returns something that it did not compute
- *   from tensors
+ * @throws TraceError when the function reads values that depend on an input while it runs (its path may depend on them), or returns something
+ *   that it did not compute from tensors
  */
 export function capture(body: TensorFunction, ...examples: Tensor[]): Trace {
   if (examples.length === 0)
@@ -78,7 +78,7 @@ export function capture(body: TensorFunction, ...examples: Tensor[]): Trace {
   const recorder = new Recorder(getBackend());
   let trace: Trace | undefined;
   tidy(() => {
-    const inputs = examples.map((example) => recorder.define(example));
+    const inputs = examples.map((example) => recorder.depend(example));
     const result = recorder.record(() => body(...examples));
     const outputs = (Array.isArray(result) ? result : [result]).map((tensor) => recorder.use(tensor));
     trace = { ...recorder.finish(), inputs, outputs, body, returnsArray: Array.isArray(result) };
@@ -89,6 +89,8 @@ export function capture(body: TensorFunction, ...examples: Tensor[]): Trace {
 class Recorder {
   private readonly values = new Map<DataId, ValueId>();
   private readonly constants = new Map<ValueId, ConstantValues>();
+  /** Data that depends on an input. */
+  private readonly dependent = new Set<DataId>();
   private readonly nodes: TraceNode[] = [];
   private readonly backend: KernelBackend = currentBackend();
   private count = 0;
@@ -97,8 +99,13 @@ class Recorder {
 
   constructor(private readonly backendName: string) {}
 
-  /** A value that the trace is given or computes. */
-  define(tensor: TensorInfo): TraceTensor {
+  /** A value that the trace is given, or computes from such values. */
+  depend(tensor: TensorInfo): TraceTensor {
+    this.dependent.add(tensor.dataId);
+    return this.define(tensor);
+  }
+
+  private define(tensor: TensorInfo): TraceTensor {
     let value = this.values.get(tensor.dataId);
     if (value === undefined) {
       value = this.count++;
@@ -151,10 +158,12 @@ class Recorder {
     return (params) => {
       if (this.depth > 0) return original(params);
       const inputs: Record<string, TraceTensor> = {};
-      for (const [name, tensor] of Object.entries(params.inputs as NamedTensorInfoMap)) {
-        // TensorFlow.js hands optional inputs that are absent as undefined or null.
-        if (tensor) inputs[name] = this.use(tensor);
-      }
+      // TensorFlow.js hands optional inputs that are absent as undefined or null.
+      const given = Object.entries(params.inputs as NamedTensorInfoMap).flatMap(([name, tensor]) =>
+        tensor ? [[name, tensor] as const] : [],
+      );
+      const constant = given.every(([, { dataId }]) => !this.dependent.has(dataId));
+      if (!constant) for (const [name, tensor] of given) inputs[name] = this.use(tensor);
       this.depth++;
       let result: TensorInfo | TensorInfo[];
       try {
@@ -162,21 +171,22 @@ class Recorder {
       } finally {
         this.depth--;
       }
-      const outputs = (Array.isArray(result) ? result : [result]).map((tensor) => this.define(tensor));
+      if (constant) return result;
+      const outputs = (Array.isArray(result) ? result : [result]).map((tensor) => this.depend(tensor));
       this.nodes.push({ kernel, inputs, outputs, attributes: { ...params.attrs } });
       return result;
     };
   }
 
-  /** Makes reads outside of kernels an error; returns what undoes that. */
+  /** Makes reads outside of kernels an error, but those of constants; returns what undoes that. */
   private refuseReads(): () => void {
     const { backend } = this;
     const refuse = (original: 'read' | 'readSync') => {
       const method = backend[original] as (dataId: DataId) => never;
       return (dataId: DataId) => {
-        if (this.depth > 0) return method.call(backend, dataId);
+        if (this.depth > 0 || !this.dependent.has(dataId)) return method.call(backend, dataId);
         throw new TraceError(
-          'the function reads the values of a tensor while it runs; expected one whose path does not depend on them',
+          'the function reads the values of a tensor while it runs; expected one whose path does not depend on its inputs',
         );
       };
     };

@@ -43,6 +43,16 @@ describe('capture', () => {
     expect([...trace.constants.values()]).toEqual([Float32Array.of(1, 2, 3, 4)]);
   });
 
+  it('keeps what is computed from constants alone as a constant, which may be read', () => {
+    const trace = capture((t) => {
+      const scale = tf.sqrt(tf.add(tf.tensor1d([3, 8]), 1));
+      const axis = tf.sub(tf.scalar(2, 'int32'), tf.scalar(1, 'int32'));
+      return tf.sum(tf.mul(t, scale), axis.dataSync()[0]);
+    }, x());
+    expect(trace.nodes.map(({ kernel }) => kernel)).toEqual(['Multiply', 'Sum']);
+    expect([...trace.constants.values()]).toEqual([Float32Array.of(2, 3)]);
+  });
+
   it('leaves kernels, reads and tensors as they were, also after an error', () => {
     const before = tf.getKernel('Relu', 'cpu').kernelFunc;
     const example = x();

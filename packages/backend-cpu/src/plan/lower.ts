@@ -10,6 +10,7 @@ export function lower(trace: Trace): Program {
   const constants = new Map<ValueId, Float32Array>();
   const sizes = new Map<ValueId, number>();
   const channels = new Map<ValueId, number>();
+  let { valueCount } = trace;
   const resolve = ({ value }: { value: ValueId }): ValueId => {
     let at = value;
     for (let next = aliases.get(at); next !== undefined; next = aliases.get(at)) at = next;
@@ -28,6 +29,11 @@ export function lower(trace: Trace): Program {
         constants.set(value, floats);
       }
       return floats;
+    },
+    temporary(shape) {
+      const value = valueCount++;
+      describe({ value, shape, dtype: 'float32' });
+      return value;
     },
     alias(output, input) {
       aliases.set(output.value, resolve(input));

@@ -8,6 +8,8 @@ export interface LoweringContext {
   resolve(tensor: TraceTensor): ValueId;
   /** Values of a constant, or null for a value that is computed. */
   constant(tensor: TraceTensor | undefined): Float32Array | null;
+  /** A new value of this shape, for what goes from one step of a lowering to the next. */
+  temporary(shape: readonly number[]): ValueId;
   /** Says that `output` holds the same numbers as `input`. */
   alias(output: TraceTensor, input: TraceTensor): void;
 }

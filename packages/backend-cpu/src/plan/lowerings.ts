@@ -1,7 +1,9 @@
+/** The lowering of every TensorFlow.js kernel that plans know. */
 import { DS_DEPTHWISE_CONV2D, DSCONV2D, TraceError } from '@dsconv/core';
 import {
   _FusedMatMul,
   Add,
+  AddN,
   AvgPool,
   BatchMatMul,
   Cast,
@@ -9,160 +11,41 @@ import {
   Concat,
   Conv2D,
   DepthwiseConv2dNative,
+  Exp,
   FusedBatchNorm,
   FusedConv2D,
   FusedDepthwiseConv2D,
   LeakyRelu,
+  Max,
+  Maximum,
   MaxPool,
   Mean,
+  Minimum,
   Multiply,
+  Neg,
   PadV2,
   Prelu,
+  RealDiv,
   Relu,
   Relu6,
   Sigmoid,
   Slice,
   Softmax,
+  Square,
+  SquaredDifference,
   Sub,
+  Sum,
+  Tanh,
+  Transpose,
   util,
 } from '@tensorflow/tfjs-core';
-import { lowerBinary } from './lower-binary.js';
+import { lowerAddN, lowerBinary, lowerNeg, lowerSquare, lowerSquaredDifference } from './lower-binary.js';
 import { lowerConvolution, lowerDSConv, lowerPool } from './lower-convolution.js';
 import { lowerMatMul } from './lower-mat-mul.js';
+import { lowerMax, lowerMean, lowerSum } from './lower-reduce.js';
+import { lowerCast, lowerConcat, lowerPad, lowerSlice, lowerTranspose } from './lower-shape.js';
 import { type Lowering, made } from './lowering.js';
-import type { UnaryStep } from './program.js';
-
-export const LOWERINGS: Readonly<Record<string, Lowering>> = {
-  [DSCONV2D]: lowerDSConv,
-  [DS_DEPTHWISE_CONV2D]: lowerDSConv,
-  [Conv2D]: lowerConvolution(false),
-  [FusedConv2D]: lowerConvolution(false),
-  [DepthwiseConv2dNative]: lowerConvolution(true),
-  [FusedDepthwiseConv2D]: lowerConvolution(true),
-  [MaxPool]: lowerPool('max'),
-  [AvgPool]: lowerPool('avg'),
-  [BatchMatMul]: lowerMatMul,
-  [_FusedMatMul]: lowerMatMul,
-  [Add]: lowerBinary('add', 'add'),
-  [Sub]: lowerBinary('sub', 'reverseSub'),
-  [Multiply]: lowerBinary('mul', 'mul'),
-  [Relu]: unary('relu'),
-  [Relu6]: unary('relu6'),
-  [Sigmoid]: unary('sigmoid'),
-  [LeakyRelu]: unary('leakyrelu'),
-  [Prelu]: unary('prelu'),
-  [ClipByValue]: (node, context) => {
-    const { clipValueMin, clipValueMax } = node.attributes;
-    if (clipValueMin !== 0 || clipValueMax !== 6) {
-      throw new TraceError(
-        `operation ClipByValue to ${clipValueMin}..${clipValueMax} is not known to plans; expected 0..6`,
-      );
-    }
-    return unary('relu6')(node, context);
-  },
-  [Mean]: (node, { resolve }) => {
-    const { x } = node.inputs;
-    const axes = util.parseAxisParam(node.attributes.axis as number | number[], [...x!.shape]);
-    if (x!.shape.length !== 4 || axes.length !== 2 || !axes.includes(1) || !axes.includes(2)) {
-      throw new TraceError(
-        `operation Mean over the axes [${axes}] of [${x!.shape}] is not known to plans; expected height and width`,
-      );
-    }
-    const [batch, height, width, channels] = x!.shape as [number, number, number, number];
-    return { op: 'mean', input: resolve(x!), batch, pixels: height * width, channels, ...made(node) };
-  },
-  [FusedBatchNorm]: (node, { resolve, constant }) => {
-    const { x, mean, variance, scale, offset } = node.inputs;
-    const channels = x!.shape.at(-1)!;
-    const [means, variances, gammas, betas] = [mean, variance, scale, offset].map(constant);
-    if (means?.length !== channels || variances?.length !== channels) {
-      throw new TraceError('operation FusedBatchNorm with computed statistics is not known to plans');
-    }
-    const epsilon = (node.attributes.varianceEpsilon as number | undefined) ?? 0.001;
-    const factor = Float32Array.from(variances, (v, c) => (gammas ? gammas[c]! : 1) / Math.sqrt(v + epsilon));
-    const shift = Float32Array.from(means, (m, c) => (betas ? betas[c]! : 0) - m * factor[c]!);
-    const count = util.sizeFromShape([...x!.shape]);
-    return {
-      op: 'scaleShift',
-      input: resolve(x!),
-      scale: factor,
-      shift,
-      count,
-      activation: 'linear',
-      ...made(node),
-    };
-  },
-  [Softmax]: (node, { resolve }) => {
-    const { logits } = node.inputs;
-    const channels = logits!.shape.at(-1) ?? 1;
-    const dim = node.attributes.dim as number;
-    if (dim !== -1 && dim !== logits!.shape.length - 1) {
-      throw new TraceError(`operation Softmax over axis ${dim} is not known to plans; expected the last one`);
-    }
-    const rows = util.sizeFromShape([...logits!.shape]) / channels;
-    return { op: 'softmax', input: resolve(logits!), rows, channels, ...made(node) };
-  },
-  [Concat]: (node, { resolve, alias }) => {
-    const inputs = Object.values(node.inputs).filter(({ shape }) => util.sizeFromShape([...shape]) > 0);
-    const [output] = node.outputs;
-    if (inputs.length === 1) {
-      alias(output!, inputs[0]!);
-      return null;
-    }
-    const axis = util.parseAxisParam(node.attributes.axis as number, [...output!.shape])[0];
-    if (axis !== output!.shape.length - 1) {
-      throw new TraceError(
-        `operation Concat along axis ${axis} is not known to plans; expected the last one`,
-      );
-    }
-    const channels = inputs.map(({ shape }) => shape.at(-1)!);
-    const pixels = util.sizeFromShape([...output!.shape]) / output!.shape.at(-1)!;
-    return { op: 'concat', inputs: inputs.map(resolve), channels, pixels, ...made(node) };
-  },
-  // LayersModel.predict slices its input into batches; with one batch the slice is the whole.
-  [Slice]: (node, { alias }) => {
-    const { x } = node.inputs;
-    const [output] = node.outputs;
-    if (x!.shape.join() !== output!.shape.join()) {
-      throw new TraceError(
-        `operation Slice of [${output!.shape}] from [${x!.shape}] is not known to plans; expected the whole`,
-      );
-    }
-    alias(output!, x!);
-    return null;
-  },
-  [Cast]: (node, { alias }) => {
-    const { x } = node.inputs;
-    const [output] = node.outputs;
-    if (x!.dtype !== output!.dtype) {
-      throw new TraceError(`operation Cast from ${x!.dtype} to ${output!.dtype} is not known to plans`);
-    }
-    alias(output!, x!);
-    return null;
-  },
-  [PadV2]: (node, { resolve }) => {
-    const { x } = node.inputs;
-    const paddings = node.attributes.paddings as [number, number][];
-    const value = (node.attributes.constantValue as number | undefined) ?? 0;
-    const base = { op: 'pad' as const, input: resolve(x!), value, ...made(node) };
-    const padded = paddings.flatMap(([before, after], axis) => (before + after > 0 ? [axis] : []));
-    if (x!.shape.length === 4 && padded.every((axis) => axis === 1 || axis === 2)) {
-      const [batch, height, width, channels] = x!.shape as [number, number, number, number];
-      const [[top, bottom], [left, right]] = [paddings[1]!, paddings[2]!];
-      return { ...base, batch, height, width, channels, top, bottom, left, right };
-    }
-    // A border of channels is a border of width where every pixel counts as an image of one row.
-    if (padded.every((axis) => axis === x!.shape.length - 1)) {
-      const width = x!.shape.at(-1)!;
-      const [left, right] = paddings.at(-1)!;
-      const batch = util.sizeFromShape([...x!.shape]) / width;
-      return { ...base, batch, height: 1, width, channels: 1, top: 0, bottom: 0, left, right };
-    }
-    throw new TraceError(
-      `operation PadV2 of the axes [${padded}] is not known to plans; expected height and width, or the last one`,
-    );
-  },
-};
+import type { BinaryStep, UnaryStep } from './program.js';
 
 function unary(code: UnaryStep['code']): Lowering {
   return (node, { resolve, constant }) => {
@@ -178,3 +61,99 @@ function unary(code: UnaryStep['code']): Lowering {
     return { op: 'unary', code, input: resolve(x!), count, alpha: slope, slopes, ...made(node) };
   };
 }
+
+/** 0 to 6 is relu6, which convolutions have in their epilogue. */
+const lowerClip: Lowering = (node, context) => {
+  const { clipValueMin: least, clipValueMax: most } = node.attributes as Record<string, number>;
+  if (least === 0 && most === 6) return unary('relu6')(node, context);
+  const { x } = node.inputs;
+  const count = util.sizeFromShape([...x!.shape]);
+  const raised = context.temporary(x!.shape);
+  const base = made(node);
+  const step = (code: 'max' | 'min', a: number, limit: number, output: number): BinaryStep => ({
+    ...base,
+    op: 'binary',
+    code,
+    a,
+    b: Float32Array.of(limit),
+    count,
+    period: 1,
+    activation: 'linear',
+    output,
+  });
+  return [step('max', context.resolve(x!), least!, raised), step('min', raised, most!, base.output)];
+};
+
+const lowerBatchNorm: Lowering = (node, { resolve, constant }) => {
+  const { x, mean, variance, scale, offset } = node.inputs;
+  const channels = x!.shape.at(-1)!;
+  const [means, variances, gammas, betas] = [mean, variance, scale, offset].map(constant);
+  if (means?.length !== channels || variances?.length !== channels) {
+    throw new TraceError('operation FusedBatchNorm with computed statistics is not known to plans');
+  }
+  const epsilon = (node.attributes.varianceEpsilon as number | undefined) ?? 0.001;
+  const factor = Float32Array.from(variances, (v, c) => (gammas ? gammas[c]! : 1) / Math.sqrt(v + epsilon));
+  const shift = Float32Array.from(means, (m, c) => (betas ? betas[c]! : 0) - m * factor[c]!);
+  const count = util.sizeFromShape([...x!.shape]);
+  return {
+    op: 'scaleShift',
+    input: resolve(x!),
+    scale: factor,
+    shift,
+    count,
+    activation: 'linear',
+    ...made(node),
+  };
+};
+
+const lowerSoftmax: Lowering = (node, { resolve }) => {
+  const { logits } = node.inputs;
+  const channels = logits!.shape.at(-1) ?? 1;
+  const dim = node.attributes.dim as number;
+  if (dim !== -1 && dim !== logits!.shape.length - 1) {
+    throw new TraceError(`operation Softmax over axis ${dim} is not known to plans; expected the last one`);
+  }
+  const rows = util.sizeFromShape([...logits!.shape]) / channels;
+  return { op: 'softmax', input: resolve(logits!), rows, channels, ...made(node) };
+};
+
+export const LOWERINGS: Readonly<Record<string, Lowering>> = {
+  [DSCONV2D]: lowerDSConv,
+  [DS_DEPTHWISE_CONV2D]: lowerDSConv,
+  [Conv2D]: lowerConvolution(false),
+  [FusedConv2D]: lowerConvolution(false),
+  [DepthwiseConv2dNative]: lowerConvolution(true),
+  [FusedDepthwiseConv2D]: lowerConvolution(true),
+  [MaxPool]: lowerPool('max'),
+  [AvgPool]: lowerPool('avg'),
+  [BatchMatMul]: lowerMatMul,
+  [_FusedMatMul]: lowerMatMul,
+  [Add]: lowerBinary('add', 'add'),
+  [AddN]: lowerAddN,
+  [Sub]: lowerBinary('sub', 'reverseSub'),
+  [Multiply]: lowerBinary('mul', 'mul'),
+  [RealDiv]: lowerBinary('div', null),
+  [Maximum]: lowerBinary('max', 'max'),
+  [Minimum]: lowerBinary('min', 'min'),
+  [SquaredDifference]: lowerSquaredDifference,
+  [Square]: lowerSquare,
+  [Neg]: lowerNeg,
+  [ClipByValue]: lowerClip,
+  [Relu]: unary('relu'),
+  [Relu6]: unary('relu6'),
+  [Sigmoid]: unary('sigmoid'),
+  [Tanh]: unary('tanh'),
+  [Exp]: unary('exp'),
+  [LeakyRelu]: unary('leakyrelu'),
+  [Prelu]: unary('prelu'),
+  [Mean]: lowerMean,
+  [Sum]: lowerSum,
+  [Max]: lowerMax,
+  [FusedBatchNorm]: lowerBatchNorm,
+  [Softmax]: lowerSoftmax,
+  [Concat]: lowerConcat,
+  [Slice]: lowerSlice,
+  [Cast]: lowerCast,
+  [PadV2]: lowerPad,
+  [Transpose]: lowerTranspose,
+};

@@ -92,7 +92,7 @@ class PlanBuilder {
     for (const [n, value] of program.inputs.entries()) {
       const sinks = this.imageBuffers(value, images);
       this.placements.set(value, { float: inputs[n]!, images: sinks });
-      this.convert(value, inputs[n]!, [...sinks.values()]);
+      this.convert(inputs[n]!, [...sinks.values()]);
     }
     for (const step of program.steps) this.emit(step, images, floats);
     const outputs = program.outputs.map((value) => this.placements.get(value)!.float!);
@@ -192,22 +192,25 @@ class PlanBuilder {
     const sinks = this.imageBuffers(step.output, images);
     const float = floats.has(step.output) || sinks.size === 0 ? this.floatBuffer(step.output) : null;
     this.placements.set(step.output, { float, images: sinks });
-    // Two kinds of steps write float32 only.
-    if (step.op === 'matMul' || step.op === 'softmax') {
+    const row = rowOf(step) ?? this.program.channels.get(step.output)!;
+    const direct = (id: BufferId): boolean =>
+      writesImages(step) && (this.buffers[id] as Image).channels === row;
+    if (![...sinks.values()].every(direct)) {
       const made = float ?? this.floatBuffer(step.output);
       this.steps.push(this.describe(step, made));
-      this.convert(step.output, made, [...sinks.values()]);
+      this.convert(made, [...sinks.values()]);
       return;
     }
     const all = [...(float === null ? [] : [float]), ...sinks.values()];
     this.steps.push(this.describe(step, all.length === 1 ? all[0]! : all));
   }
 
-  private convert(value: ValueId, from: BufferId, to: BufferId[]): void {
-    if (to.length === 0) return;
-    const channels = this.program.channels.get(value)!;
-    const pixels = this.program.sizes.get(value)! / channels;
-    this.steps.push({ op: 'convert', input: from, output: to, pixels, channels });
+  /** Quantizes; images of one value may see it with different numbers of channels, through reshapes. */
+  private convert(from: BufferId, to: BufferId[]): void {
+    for (const output of to) {
+      const { pixels, channels } = this.buffers[output] as Image;
+      this.steps.push({ op: 'convert', input: from, output, pixels, channels });
+    }
   }
 
   private floatBuffer(value: ValueId): BufferId {
@@ -374,18 +377,44 @@ class PlanBuilder {
 }
 
 function keyOf(image: Image): string {
-  return [image.mantissa, image.block, image.groups, image.storage, image.sums].join();
+  return [image.channels, image.mantissa, image.block, image.groups, image.storage, image.sums].join();
 }
 
-function samePartition(a: Image, b: Pick<Image, 'mantissa' | 'block' | 'groups'>): boolean {
-  return a.mantissa === b.mantissa && a.block === b.block && a.groups === b.groups;
+/** Two kinds of steps write float32 only. */
+function writesImages(step: Step): boolean {
+  return step.op !== 'matMul' && step.op !== 'softmax';
+}
+
+/** Length of the rows in which a step writes, or null for steps that are told. */
+function rowOf(step: Step): number | null {
+  switch (step.op) {
+    case 'convolution':
+    case 'pool':
+      return step.geometry.outChannels;
+    case 'mean':
+    case 'pad':
+      return step.channels;
+    case 'concat':
+      return step.channels.reduce((a, b) => a + b, 0);
+    case 'scaleShift':
+      return step.scale.length;
+    default:
+      return null;
+  }
+}
+
+function samePartition(a: Image, b: Pick<Image, 'channels' | 'mantissa' | 'block' | 'groups'>): boolean {
+  return (
+    a.channels === b.channels && a.mantissa === b.mantissa && a.block === b.block && a.groups === b.groups
+  );
 }
 
 /** Whether the only images of a value are of the very grid its maker rounds to, so that they hold it exactly. */
 function exactImage(maker: Step | undefined, images: Map<string, Image> | undefined): boolean {
   if (!images || images.size === 0 || maker?.op !== 'convolution' || !maker.outputFormat) return false;
   const { bits, blockSize, groups }: Required<BfpFormat> = maker.outputFormat;
+  const { outChannels: channels } = maker.geometry;
   return [...images.values()].every((image) =>
-    samePartition(image, { mantissa: bits, block: blockSize, groups }),
+    samePartition(image, { channels, mantissa: bits, block: blockSize, groups }),
   );
 }

@@ -1,8 +1,37 @@
 /** Steps that the WebAssembly modules have no kernel for: small in every network, so JavaScript will do. */
+import type { ExtraBinaryCode, ExtraUnaryCode } from '../engine.js';
 import type { PadStep } from './program.js';
 
-export function sigmoid(x: Float32Array, y: Float32Array): void {
-  for (let i = 0; i < x.length; i++) y[i] = 1 / (1 + Math.exp(-x[i]!));
+const UNARY: Record<ExtraUnaryCode, (value: number) => number> = {
+  sigmoid: (value) => 1 / (1 + Math.exp(-value)),
+  tanh: Math.tanh,
+  exp: Math.exp,
+};
+
+const BINARY: Record<ExtraBinaryCode, (a: number, b: number) => number> = {
+  max: Math.max,
+  min: Math.min,
+  div: (a, b) => a / b,
+};
+
+/** The function of a code that the modules lack, or null for one that they have. */
+export function plainUnary(code: string): ((x: Float32Array, y: Float32Array) => void) | null {
+  if (!(code in UNARY)) return null;
+  const f = UNARY[code as ExtraUnaryCode];
+  return (x, y) => {
+    for (let i = 0; i < x.length; i++) y[i] = f(x[i]!);
+  };
+}
+
+/** As {@link plainUnary}, with `b` repeated along `a`. */
+export function plainBinary(
+  code: string,
+): ((a: Float32Array, b: Float32Array, y: Float32Array) => void) | null {
+  if (!(code in BINARY)) return null;
+  const f = BINARY[code as ExtraBinaryCode];
+  return (a, b, y) => {
+    for (let i = 0; i < a.length; i++) y[i] = f(a[i]!, b[i % b.length]!);
+  };
 }
 
 /** Softmax of rows of `channels`, with the row's maximum taken away first. */

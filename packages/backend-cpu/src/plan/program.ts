@@ -1,5 +1,6 @@
 /** A trace in the terms of this backend's kernels: constants resolved, reshapes gone, attributes decoded. All values are float32. */
 import type { Activation, BfpFormat, ConvGeometry, DSConvFilter, TraceNode, ValueId } from '@dsconv/core';
+import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode } from '../engine.js';
 
 /** A constant, or the value of an earlier step. */
 export type Operand = ValueId | Float32Array;
@@ -65,7 +66,7 @@ export interface MatMulStep extends StepBase {
 /** `y[i] = activation(a[i] op b[i % period])`. */
 export interface BinaryStep extends StepBase {
   op: 'binary';
-  code: 'add' | 'sub' | 'mul' | 'reverseSub';
+  code: BinaryCode | ExtraBinaryCode;
   a: ValueId;
   b: Operand;
   count: number;
@@ -75,7 +76,7 @@ export interface BinaryStep extends StepBase {
 
 export interface UnaryStep extends StepBase {
   op: 'unary';
-  code: Activation | 'sigmoid';
+  code: Activation | ExtraUnaryCode;
   input: ValueId;
   count: number;
   alpha: number;

@@ -1,11 +1,17 @@
 /** Plans of the WebAssembly tiers: every address is fixed beforehand, and a run calls one kernel after the other without a tensor in between. */
-import { type CompiledPlan, DisposedError, type DSConvFilter, type ValueId } from '@dsconv/core';
-import type { ConvolutionCall } from '../engine.js';
+import {
+  type Activation,
+  type CompiledPlan,
+  DisposedError,
+  type DSConvFilter,
+  type ValueId,
+} from '@dsconv/core';
+import type { BinaryCode, ConvolutionCall } from '../engine.js';
 import { TensorEntry } from '../tensor-entry.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import type { Ptr } from '../wasm/interface.js';
 import { type Lifetime, layOutArena } from './arena.js';
-import { concatRows, padImage, sigmoid, softmaxRows } from './plain-steps.js';
+import { concatRows, padImage, plainBinary, plainUnary, softmaxRows } from './plain-steps.js';
 import { type ConvolutionStep, type Operand, type Program, readsOf, type Step } from './program.js';
 
 export class WasmCompiledPlan implements CompiledPlan {
@@ -90,18 +96,28 @@ export class WasmCompiledPlan implements CompiledPlan {
       }
       case 'binary': {
         const { code, count, period, activation } = step;
-        const [a, b] = [this.at(step.a), this.operand(step.b)!];
+        const plain = plainBinary(code);
+        const { b: right } = step;
+        if (plain) {
+          return () => {
+            const b = typeof right === 'number' ? this.view(right) : right;
+            plain(this.view(step.a), b, this.view(step.output));
+            if (activation !== 'linear') engine.unary(activation, y, y, count, 0, null, 1);
+          };
+        }
+        const [a, b] = [this.at(step.a), this.operand(right)!];
         return () => {
-          engine.binary(code, a, b, y, count, period);
+          engine.binary(code as BinaryCode, a, b, y, count, period);
           if (activation !== 'linear') engine.unary(activation, y, y, count, 0, null, 1);
         };
       }
       case 'unary': {
         const { code, count, alpha } = step;
         const x = this.at(step.input);
-        if (code === 'sigmoid') return () => sigmoid(this.view(step.input), this.view(step.output));
+        const plain = plainUnary(code);
+        if (plain) return () => plain(this.view(step.input), this.view(step.output));
         const slopes = this.operand(step.slopes);
-        return () => engine.unary(code, x, y, count, alpha, slopes, step.slopes?.length ?? 1);
+        return () => engine.unary(code as Activation, x, y, count, alpha, slopes, step.slopes?.length ?? 1);
       }
       case 'scaleShift': {
         const { scale, shift, count, activation } = step;
