@@ -23,8 +23,9 @@ describe('doctor', () => {
     expect(run).toMatchObject({ code: 0, err: '' });
     const { backends, machine } = run.json<{ backends: TierOutput[]; machine: { node: string } }>();
     expect(backends.map(({ tier }) => tier)).toEqual(['native', 'wasm-relaxed-simd', 'wasm-simd', 'js']);
-    for (const { name, available, reason, selfTest, gmacs } of backends) {
+    for (const { name, tier, available, reason, selfTest, gmacs } of backends) {
       expect(name).toBe('dsconv-cpu');
+      if (tier === 'native' && available) expect(reason).toMatch(/^instruction set \w+, \d+ threads?/);
       if (available) expect([selfTest, gmacs! > 0]).toEqual([true, true]);
       else expect(reason).toEqual(expect.any(String));
     }

@@ -37,9 +37,11 @@ export async function tierStatus(tier: CpuTier): Promise<TierStatus> {
   if (tier === 'js') return { tier, available: true };
   try {
     if (tier === 'native') {
-      const { isa } = await loadNative();
+      const native = await loadNative();
+      const threads = native.getThreads();
       const remark = nativeRemark();
-      return { tier, available: true, reason: `instruction set ${isa}${remark ? `; ${remark}` : ''}` };
+      const what = `instruction set ${native.isa}, ${threads} thread${threads === 1 ? '' : 's'}`;
+      return { tier, available: true, reason: remark ? `${what}; ${remark}` : what };
     }
     await compileTier(tier);
     return { tier, available: true };

@@ -1,6 +1,6 @@
 /** What only the native tier has: threads, handles that can be misused, worker threads, and an addon that must never crash. */
 import { Worker } from 'node:worker_threads';
-import { BACKEND_NAME, getThreads, setThreads } from '@dsconv/backend-cpu';
+import { BACKEND_NAME, getThreads, measurePeaks, setThreads } from '@dsconv/backend-cpu';
 import {
   compile,
   dsconv2d,
@@ -56,6 +56,27 @@ describe.skipIf(found instanceof Error)('the native tier', () => {
   test('refuses numbers of threads that are none', async () => {
     for (const n of [0, -1, 1.5, 257, Number.NaN])
       await expect(setThreads(n)).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('measures the limits of a core', async () => {
+    const { isa, int8Dot, floatFma } = await measurePeaks();
+    expect(isa).toBe(native.isa);
+    // No machine that runs this is below, and none above.
+    for (const peak of [int8Dot, floatFma]) {
+      expect(peak).toBeGreaterThan(0.05);
+      expect(peak).toBeLessThan(10_000);
+    }
+  });
+
+  test('says its instruction set and threads', async () => {
+    await setThreads(3);
+    const [status] = await getDSConvBackend(BACKEND_NAME)!.tiers();
+    await setThreads(before);
+    expect(status).toEqual({
+      tier: 'native',
+      available: true,
+      reason: `instruction set ${native.isa}, 3 threads`,
+    });
   });
 
   test('works in worker threads, several at once, and lets them end', async () => {

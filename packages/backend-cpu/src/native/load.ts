@@ -1,5 +1,6 @@
 /** Finds and loads the addon: a build on this machine, else a prebuilt binary. */
 import type { DSConvNative, Isa } from '../../native/interface.js';
+import { threadsWithin } from './cpu-limit.js';
 
 /** Number of the interface this code was written against. */
 const INTERFACE_VERSION = 1;
@@ -84,13 +85,10 @@ async function buildError(error: unknown): Promise<string> {
   return text.split('\n')[0]!;
 }
 
-/** What the scheduler lets this process use, also under a container's quota. */
 async function availableThreads(): Promise<number> {
   const os = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:os');
+  const { join } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:path');
   const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:fs/promises');
-  const cores = os.availableParallelism();
-  // cgroup 2: "quota period" in microseconds, or "max".
-  const limit = await readFile('/sys/fs/cgroup/cpu.max', 'utf8').catch(() => 'max');
-  const [quota, period] = limit.trim().split(' ').map(Number);
-  return quota && period ? Math.max(1, Math.min(cores, Math.floor(quota / period))) : cores;
+  const read = (path: string) => readFile(path, 'utf8').catch(() => null);
+  return threadsWithin(os.availableParallelism(), { root: '/', read, join });
 }
