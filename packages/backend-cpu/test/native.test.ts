@@ -1,7 +1,8 @@
 /** What only the native tier has: threads, handles that can be misused, worker threads, and an addon that must never crash. */
 import { Worker } from 'node:worker_threads';
-import { BACKEND_NAME, getThreads, measurePeaks, setThreads } from '@dsconv/backend-cpu';
+import { BACKEND_NAME, getThreads, measurePeaks, profilePlan, setThreads } from '@dsconv/backend-cpu';
 import {
+  capture,
   compile,
   dsconv2d,
   getDSConvBackend,
@@ -66,6 +67,21 @@ describe.skipIf(found instanceof Error)('the native tier', () => {
       expect(peak).toBeGreaterThan(0.05);
       expect(peak).toBeLessThan(10_000);
     }
+  });
+
+  test('says where the time of a plan goes', async () => {
+    const x = tf.tensor4d(weights(8 * 8 * 48, 2), [1, 8, 8, 48]);
+    const trace = capture((t) => {
+      const y = dsconv2d(t as tf.Tensor4D, filter, 1, 'same');
+      return tf.softmax(tf.mean(tf.maxPool(dsconv2d(y, second, 1, 'valid'), 2, 2, 'valid'), [1, 2]));
+    }, x);
+    const plan = await profilePlan(trace);
+    const steps = await plan.run([x.dataSync() as Float32Array], [new Float32Array(24)]);
+    plan.dispose();
+    const ops = ['convert', 'convolution', 'convolution', 'pool', 'mean', 'softmax'];
+    expect(steps.map(({ op }) => op)).toEqual(ops);
+    expect(steps.map(({ macs }) => macs)).toEqual([0, 64 * 9 * 48 * 40, 64 * 40 * 24, 0, 0, 0]);
+    for (const { microseconds } of steps) expect(microseconds).toBeGreaterThan(0);
   });
 
   test('says its instruction set and threads', async () => {

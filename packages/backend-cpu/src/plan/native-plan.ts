@@ -27,6 +27,8 @@ interface Placement {
 }
 
 export class NativeCompiledPlan implements CompiledPlan {
+  /** What the native steps do, in their order: a step of the program, or null for a change of format between two of them. */
+  readonly steps: readonly (Step | null)[];
   private readonly plan: NativePlan;
   private readonly filters: PackedFilter[];
 
@@ -34,6 +36,7 @@ export class NativeCompiledPlan implements CompiledPlan {
   constructor(native: DSConvNative, program: Program, profile = false) {
     const builder = new PlanBuilder(native, program);
     this.filters = builder.filters;
+    this.steps = builder.sources;
     try {
       this.plan = native.createPlan({ ...builder.build(), profile });
     } catch (error) {
@@ -72,6 +75,7 @@ export class NativeCompiledPlan implements CompiledPlan {
 
 class PlanBuilder {
   readonly filters: PackedFilter[] = [];
+  readonly sources: (Step | null)[] = [];
   private readonly buffers: BufferDescription[] = [];
   private readonly steps: StepDescription[] = [];
   private readonly placements = new Map<ValueId, Placement>();
@@ -197,19 +201,24 @@ class PlanBuilder {
       writesImages(step) && (this.buffers[id] as Image).channels === row;
     if (![...sinks.values()].every(direct)) {
       const made = float ?? this.floatBuffer(step.output);
-      this.steps.push(this.describe(step, made));
+      this.push(step, this.describe(step, made));
       this.convert(made, [...sinks.values()]);
       return;
     }
     const all = [...(float === null ? [] : [float]), ...sinks.values()];
-    this.steps.push(this.describe(step, all.length === 1 ? all[0]! : all));
+    this.push(step, this.describe(step, all.length === 1 ? all[0]! : all));
+  }
+
+  private push(source: Step | null, step: StepDescription): void {
+    this.steps.push(step);
+    this.sources.push(source);
   }
 
   /** Quantizes; images of one value may see it with different numbers of channels, through reshapes. */
   private convert(from: BufferId, to: BufferId[]): void {
     for (const output of to) {
       const { pixels, channels } = this.buffers[output] as Image;
-      this.steps.push({ op: 'convert', input: from, output, pixels, channels });
+      this.push(null, { op: 'convert', input: from, output, pixels, channels });
     }
   }
 
