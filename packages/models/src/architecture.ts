@@ -2,8 +2,13 @@
 import type { DSConvFilter } from '@dsconv/core';
 import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 
-/** `dense` is a 1×1 convolution of the pooled `[N, 1, 1, C]` tensor. */
-export type LayerKind = 'conv2d' | 'depthwise' | 'dense';
+/**
+ * `dense` is a convolution whose window covers its whole input: 1×1 on a pooled `[N, 1, 1, C]`, 7×7 on VGG's last picture.
+ *
+ * `norm` is a batch normalization that folds into no convolution because an activation stands between them: one scale and one shift per
+ * channel. It always stays float.
+ */
+export type LayerKind = 'conv2d' | 'depthwise' | 'dense' | 'norm';
 
 /** `stem` is the first convolution, which reads the picture; it and depthwise layers keep 8 bits by default. */
 export type LayerRole = 'stem' | 'body' | 'shortcut' | 'classifier';
@@ -17,27 +22,35 @@ export interface NormSource {
   epsilon: number;
 }
 
-/** Names of a layer's tensors in the source framework; null where the layer has none. */
+/** Names of a layer's tensors in the source framework; null where the layer has none. Weight and bias of a `norm` layer are its γ and β. */
 export interface LayerSource {
   weight: string;
   bias: string | null;
   norm: NormSource | null;
 }
 
+/** A pooling by windows. `ceil` rounds the number of windows up, so that the last one may reach over the border (PyTorch's `ceil_mode`). */
+export interface Pooling {
+  size: number;
+  strides: number;
+  pad: number;
+  ceil?: boolean;
+}
+
 /** Where the picture that a layer reads comes from; only its size matters here. */
 export interface LayerInput {
   /** The layer whose output has the size of this layer's input, or null for the network's input. */
   layer: string | null;
-  /** A pooling in between. 'global' leaves one pixel. */
-  pool?: 'global' | { size: number; strides: number; pad: number };
+  /** A pooling in between. 'global' leaves one pixel, `adaptive` a square of that side. */
+  pool?: 'global' | { adaptive: number } | Pooling;
 }
 
-/** One convolution (or dense layer), batch normalization folded into it. */
+/** One convolution (or dense layer), batch normalization folded into it; or a normalization of its own. */
 export interface LayerSpec {
   readonly name: string;
   readonly kind: LayerKind;
   readonly role: LayerRole;
-  /** conv2d and dense: HWIO; depthwise: `[kh, kw, channels, multiplier]`. */
+  /** conv2d and dense: HWIO; depthwise: `[kh, kw, channels, multiplier]`; norm: `[1, 1, 1, channels]`. */
   readonly shape: readonly [number, number, number, number];
   readonly strides: number;
   readonly pad: 'same' | 'valid' | number;
@@ -47,6 +60,7 @@ export interface LayerSpec {
 
 /** Parameters of one layer as tensors of the current backend; a quantized filter is an attribute, not a tensor. */
 export interface LayerParameters {
+  /** Of a `norm` layer: the scales. */
   filter: Tensor4D | DSConvFilter;
   /** `[outChannels]`. */
   bias: Tensor1D | null;
@@ -75,6 +89,8 @@ export interface Architecture extends Required<ArchitectureConfig> {
   /** Where the parameter names in `layers` come from: Keras (HWIO) or PyTorch (OIHW). */
   readonly framework: 'keras' | 'pytorch';
   readonly layers: readonly LayerSpec[];
+  /** Beginnings of the names of published tensors that only training needs, such as auxiliary classifiers. */
+  readonly trainingOnly?: readonly string[];
   /**
    * @param x float32 `[N, height, width, channels]`, preprocessed
    * @returns logits `[N, classes]`
@@ -87,7 +103,31 @@ export function outChannels(layer: Pick<LayerSpec, 'kind' | 'shape'>): number {
   return layer.kind === 'depthwise' ? layer.shape[2] * layer.shape[3] : layer.shape[3];
 }
 
-/** Weights of a layer's filter. */
+/** Parameters as frameworks count them, before batch normalization is folded. */
+export interface ParameterCount {
+  /** Kernels, biases, γ and β: what PyTorch's `model.parameters()` holds and Keras calls trainable. */
+  trainable: number;
+  /** Running means and variances: PyTorch's buffers, Keras' non-trainable parameters. */
+  statistics: number;
+}
+
+/** Counts the parameters of the float network an architecture describes. */
+export function countParameters({ layers }: Pick<Architecture, 'layers'>): ParameterCount {
+  let trainable = 0;
+  let statistics = 0;
+  for (const layer of layers) {
+    const channels = outChannels(layer);
+    const { bias, norm } = layer.source;
+    if (layer.kind !== 'norm') trainable += weightCount(layer) + (bias === null ? 0 : channels);
+    if (norm !== null) {
+      trainable += 2 * channels;
+      statistics += 2 * channels;
+    }
+  }
+  return { trainable, statistics };
+}
+
+/** Weights of a layer's filter; scales of a `norm` layer. */
 export function weightCount(layer: Pick<LayerSpec, 'shape'>): number {
   return layer.shape[0] * layer.shape[1] * layer.shape[2] * layer.shape[3];
 }

@@ -1,17 +1,17 @@
 import { type ConvGeometry, resolveGeometry } from '@dsconv/core';
 import {
   type Architecture,
-  type LayerInput,
   type LayerKind,
   type LayerRole,
   type LayerSpec,
   outChannels,
 } from './architecture.js';
+import { pooledSize } from './pooling.js';
 
 /** The loop nest of one layer for one picture. */
 export interface ConvolutionShape {
   name: string;
-  kind: LayerKind;
+  kind: Exclude<LayerKind, 'norm'>;
   role: LayerRole;
   /** As {@link LayerSpec.shape}. */
   shape: LayerSpec['shape'];
@@ -22,7 +22,7 @@ export interface ConvolutionShape {
 }
 
 /**
- * The layers of an architecture with the sizes they have for a square input.
+ * The convolutions of an architecture, dense layers among them, with the sizes they have for a square input.
  *
  * @param inputSize side of the picture in pixels; default the architecture's own
  * @throws InvalidArgumentError when the picture is too small for a layer
@@ -34,9 +34,13 @@ export function convolutionShapes(
   const outputs = new Map<string | null, { height: number; width: number }>([
     [null, { height: inputSize, width: inputSize }],
   ]);
-  return architecture.layers.map((layer) => {
+  return architecture.layers.flatMap((layer): ConvolutionShape[] => {
     const { name, kind, role, shape, strides, pad } = layer;
-    const { height, width } = pooled(outputs.get(layer.input.layer)!, layer.input);
+    const { height, width } = pooledSize(outputs.get(layer.input.layer)!, layer.input.pool);
+    if (kind === 'norm') {
+      outputs.set(name, { height, width });
+      return [];
+    }
     const [kh, kw, inner] = shape;
     const geometry = resolveGeometry({
       inputShape: [1, height, width, inner],
@@ -48,15 +52,6 @@ export function convolutionShapes(
     const { outHeight, outWidth } = geometry;
     outputs.set(name, { height: outHeight, width: outWidth });
     const perPixel = kh * kw * (kind === 'depthwise' ? 1 : inner) * outChannels(layer);
-    return { name, kind, role, shape, geometry, macs: outHeight * outWidth * perPixel };
+    return [{ name, kind, role, shape, geometry, macs: outHeight * outWidth * perPixel }];
   });
-}
-
-type Size = { height: number; width: number };
-
-function pooled({ height, width }: Size, { pool }: LayerInput): Size {
-  if (pool === undefined) return { height, width };
-  if (pool === 'global') return { height: 1, width: 1 };
-  const side = (input: number): number => Math.floor((input + 2 * pool.pad - pool.size) / pool.strides) + 1;
-  return { height: side(height), width: side(width) };
 }

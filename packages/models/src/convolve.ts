@@ -1,5 +1,15 @@
 import { DSConvFilter, dsconv2d, dsDepthwiseConv2d, InvalidArgumentError } from '@dsconv/core';
-import { add, fused, mean, relu, relu6, reshape, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
+import {
+  add,
+  fused,
+  mean,
+  mul,
+  relu,
+  relu6,
+  reshape,
+  type Tensor2D,
+  type Tensor4D,
+} from '@tensorflow/tfjs-core';
 import type { LayerParameters, LayerSpec, NetworkParameters } from './architecture.js';
 
 /** Activations the nets here use. */
@@ -83,8 +93,23 @@ export function convolver(layers: readonly LayerSpec[], parameters: NetworkParam
   };
 }
 
+/** Scales and shifts every channel by a `norm` layer, then `relu`: the pre-activation of DenseNet. */
+export function normalize(x: Tensor4D, layer: string, { layers }: NetworkParameters): Tensor4D {
+  const { filter, bias } = layers.get(layer) ?? {};
+  if (!filter || filter instanceof DSConvFilter || !bias) {
+    throw new InvalidArgumentError(
+      `parameters have no scale and shift '${layer}'; expected float ones per normalization`,
+    );
+  }
+  return relu(add(mul(x, filter), bias)) as Tensor4D;
+}
+
+/** A tensor of one pixel to logits `[N, classes]`. */
+export function flatten(x: Tensor4D): Tensor2D {
+  return reshape(x, [x.shape[0], x.shape[3]]);
+}
+
 /** Mean over the picture, then the classifier as a 1×1 convolution: `[N, H, W, C]` to logits `[N, classes]`. */
 export function classify(x: Tensor4D, layer: string, convolveLayer: Convolver): Tensor2D {
-  const logits = convolveLayer(mean(x, [1, 2], true), layer, 'linear');
-  return reshape(logits, [logits.shape[0], logits.shape[3]]);
+  return flatten(convolveLayer(mean(x, [1, 2], true), layer, 'linear'));
 }

@@ -9,8 +9,10 @@ export type {
   LayerSpec,
   NetworkParameters,
   NormSource,
+  ParameterCount,
+  Pooling,
 } from './architecture.js';
-export { outChannels, weightCount } from './architecture.js';
+export { countParameters, outChannels, weightCount } from './architecture.js';
 export { type ConvolutionShape, convolutionShapes } from './convolution-shapes.js';
 export { type ConvolveOptions, convolve, type NetActivation } from './convolve.js';
 export { FileFormatError, ModelNotShippedError, UnknownModelError } from './errors.js';
@@ -22,7 +24,15 @@ export { writeSafetensors } from './format/safetensors-writer.js';
 export { examplePictures, loadModel } from './load-model.js';
 export { ARCHITECTURE_NAMES, createArchitecture } from './nets/create-architecture.js';
 export { type LayerWeights, Network, type NetworkMetadata, type NetworkOptions } from './network.js';
-export { checkPreprocessing, type Preprocessing, preprocess, type RawImage } from './preprocessing.js';
-export { randomParameters } from './random-parameters.js';
-export { findModel, getModel, listModels, type ModelEntry, type ModelWeights } from './registry.js';
+export {
+  checkPreprocessing,
+  type ImageDataLike,
+  type Picture,
+  type Preprocessing,
+  preprocess,
+  type RawImage,
+} from './preprocessing.js';
+export { randomParameters, randomQuantizedParameters } from './random-parameters.js';
+export { findModel, getModel, listModels } from './registry.js';
 export { nearest } from './suggest.js';
+export type { ModelDownload, ModelEntry, ModelWeights } from './zoo/model-entry.js';

@@ -207,6 +207,11 @@ function checkWeights(architecture: Architecture, weights: ReadonlyMap<string, L
 }
 
 function checkLayer(layer: LayerSpec, { filter, bias }: LayerWeights): void {
+  if (layer.kind === 'norm' && (filter instanceof DSConvFilter || !bias)) {
+    throw new InvalidFilterError(
+      `normalization '${layer.name}' is ${bias ? 'quantized' : 'without shifts'}; expected float scales and shifts`,
+    );
+  }
   if (filter instanceof DSConvFilter) {
     const kind = layer.kind === 'depthwise' ? 'depthwise' : 'conv2d';
     if (filter.kind !== kind || filter.shape.join() !== layer.shape.join()) {

@@ -1,6 +1,6 @@
 /** From the pixels of a picture to the numbers a network reads. */
 import { InvalidArgumentError } from '@dsconv/core';
-import { type ResizeWindow, resizeBilinear } from './resize.js';
+import { type Interpolation, type ResizeWindow, resize as resizePixels } from './resize.js';
 
 /** Preprocessing as data. A value becomes `(range[0] + pixel/255 * (range[1]-range[0]) - mean) / std`, per channel. */
 export interface Preprocessing {
@@ -14,7 +14,8 @@ export interface Preprocessing {
     /** The part of the resized picture's side that is kept: 0.875 resizes to `size / 0.875`, then crops to `size`. */
     cropRatio: number;
   };
-  interpolation: 'bilinear';
+  /** 'bicubic' is PIL's, with antialiasing only. */
+  interpolation: Interpolation;
   /** Widen the filter when scaling down, as PIL and torchvision do. */
   antialias: boolean;
   /** What pixel values 0 and 255 are mapped to before mean and std. */
@@ -34,6 +35,12 @@ export interface RawImage {
   channels: 1 | 3 | 4;
 }
 
+/** A picture as browsers hold it: RGBA without saying so. `ImageData` is one. */
+export type ImageDataLike = Omit<RawImage, 'channels'>;
+
+/** A picture in any form {@link preprocess} reads; without `channels` their number follows from the length of the data. */
+export type Picture = RawImage | ImageDataLike;
+
 /** ITU-R BT.601 weights of red, green and blue in luma. */
 const LUMA = [0.299, 0.587, 0.114] as const;
 
@@ -43,18 +50,26 @@ const LUMA = [0.299, 0.587, 0.114] as const;
  * @returns float32 `[size, size, channels]`, one NHWC picture
  * @throws InvalidArgumentError when the picture's size does not match its data, or the specification is out of range
  */
-export function preprocess(image: RawImage, spec: Preprocessing): Float32Array {
+export function preprocess(picture: Picture, spec: Preprocessing): Float32Array {
+  const image = rawImage(picture);
   checkImage(image);
   checkPreprocessing(spec);
-  const { channels, range, mean, std } = spec;
+  const { channels, range, mean, std, interpolation, antialias } = spec;
   const planes = convertChannels(image, channels);
-  const resized = resizeBilinear(planes, channels, resizeWindow(image, spec), spec.antialias);
+  const resized = resizePixels(planes, channels, resizeWindow(image, spec), interpolation, antialias);
   const factor = (range[1] - range[0]) / 255;
   for (let n = 0; n < resized.length; n++) {
     const c = n % channels;
     resized[n] = (range[0] + resized[n]! * factor - mean[c]!) / std[c]!;
   }
   return resized;
+}
+
+function rawImage(picture: Picture): RawImage {
+  if ('channels' in picture) return picture;
+  const { data, width, height } = picture;
+  // Checked with everything else.
+  return { data, width, height, channels: (data.length / (width * height)) as RawImage['channels'] };
 }
 
 /** Scale the whole picture, then keep a square window; only the window is computed. Sizes and offsets as torchvision rounds them. */
@@ -145,8 +160,15 @@ export function checkPreprocessing(spec: Preprocessing): void {
     cropRatio,
     'a number from 0.01 to 1',
   );
-  demand(interpolation === 'bilinear', 'interpolation', interpolation, "'bilinear'");
-  demand(typeof antialias === 'boolean', 'antialias', antialias, 'true or false');
+  const isBicubic = interpolation === 'bicubic';
+  demand(
+    isBicubic || interpolation === 'bilinear',
+    'interpolation',
+    interpolation,
+    "'bilinear' or 'bicubic'",
+  );
+  const whole = antialias === true || (antialias === false && !isBicubic);
+  demand(whole, 'antialias', antialias, isBicubic ? "true with 'bicubic'" : 'true or false');
   demand(numbers(range, 2), 'range', range, 'two finite numbers');
   demand(numbers(mean, channels), 'mean', mean, `${channels} finite numbers`);
   demand(

@@ -1,5 +1,5 @@
 /**
- * ResNet-18, -34 and -50 for ImageNet: He et al., arXiv 1512.03385, with torchvision's parameter names and its place of the stride in a
+ * ResNet-18, -34, -50, -101 and -152 for ImageNet: He et al., arXiv 1512.03385, with torchvision's parameter names and its place of the stride in a
  * bottleneck (the 3×3 convolution, "v1.5").
  */
 import { maxPool, type Tensor4D } from '@tensorflow/tfjs-core';
@@ -12,9 +12,11 @@ const VARIANTS: Readonly<Record<number, { blocks: readonly number[]; bottleneck:
   18: { blocks: [2, 2, 2, 2], bottleneck: false },
   34: { blocks: [3, 4, 6, 3], bottleneck: false },
   50: { blocks: [3, 4, 6, 3], bottleneck: true },
+  101: { blocks: [3, 4, 23, 3], bottleneck: true },
+  152: { blocks: [3, 8, 36, 3], bottleneck: true },
 };
 
-export const RESNET_DEPTHS = [18, 34, 50] as const;
+export const RESNET_DEPTHS = [18, 34, 50, 101, 152] as const;
 
 const MAX_POOL = { size: 3, strides: 2, pad: 1 } as const;
 
