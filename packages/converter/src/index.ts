@@ -1,4 +1,15 @@
 export { FileAccessError } from './errors.js';
+export {
+  DownloadError,
+  type DownloadProblem,
+  isCached,
+  type LoadEvent,
+  type LoadOptions,
+  type LoadQuantization,
+  load,
+  OfflineError,
+  type OnProgress,
+} from './hub/index.js';
 export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
 export {
   type LayerOptions,

@@ -1,17 +1,18 @@
-/** A TensorFlow.js LayersModel on disk: `model.json` and the shards its manifest names. */
-import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+/** A TensorFlow.js LayersModel: `model.json` and the shards its manifest names, wherever they lie. */
 import { FileFormatError } from '@dsconv/models';
-import { accessError } from './errors.js';
 import { isRecord, type JsonRecord, text } from './json-values.js';
-import { readBytes } from './read-bytes.js';
+import { hashOf } from './sha256.js';
 import type { SourceTensor } from './source-tensors.js';
 
-/** What was on disk, nothing interpreted but the weights. */
+/** Where model.json and shards are read from: a disk, a cache. */
+export interface ModelFiles {
+  /** Bytes of a file. */
+  size(path: string): Promise<number>;
+  read(path: string): Promise<Uint8Array>;
+}
+
+/** What was there, nothing interpreted but the weights. */
 export interface LayersModelFile {
-  /** Name of the model's folder. */
-  name: string;
   /** Keras layers of the topology, by name. */
   layers: Map<string, KerasLayer>;
   tensors: Map<string, SourceTensor>;
@@ -32,10 +33,13 @@ interface ManifestWeight {
   count: number;
 }
 
-/** @throws FileAccessError, FileFormatError */
-export async function readLayersModel(modelPath: string): Promise<LayersModelFile> {
-  const bytes = await readBytes(modelPath);
-  const hash = createHash('sha256').update(bytes);
+/**
+ * @param modelPath of model.json; the shards lie beside it
+ * @throws FileFormatError, and what `files` throws
+ */
+export async function readLayersModel(modelPath: string, files: ModelFiles): Promise<LayersModelFile> {
+  const bytes = await files.read(modelPath);
+  const all = [bytes];
   const model = parseModel(bytes, modelPath);
   const layers = readLayers(model, modelPath);
   const manifest = model.weightsManifest;
@@ -45,11 +49,11 @@ export async function readLayersModel(modelPath: string): Promise<LayersModelFil
   const tensors: LayersModelFile['tensors'] = new Map();
   for (const group of manifest) {
     const weights = readWeightSpecs(group, modelPath);
-    const shards = await readShards(group as JsonRecord, weights, modelPath);
-    for (const shard of shards) hash.update(shard);
+    const shards = await readShards(group as JsonRecord, weights, modelPath, files);
+    all.push(...shards);
     cutWeights(weights, shards, tensors, modelPath);
   }
-  return { name: basename(dirname(resolve(modelPath))), layers, tensors, sha256: hash.digest('hex') };
+  return { layers, tensors, sha256: await hashOf(joined(all)) };
 }
 
 function parseModel(bytes: Uint8Array, path: string): JsonRecord {
@@ -137,37 +141,47 @@ function readWeightSpecs(group: unknown, path: string): ManifestWeight[] {
 }
 
 /** Checks the names and the total length of a group's shards before any of them is read. */
-async function readShards(group: JsonRecord, weights: ManifestWeight[], path: string): Promise<Uint8Array[]> {
-  const { paths } = group;
-  if (!Array.isArray(paths) || !paths.every((part) => typeof part === 'string')) {
-    throw new FileFormatError(path, `the paths of a group are ${text(paths)}; expected file names`);
-  }
-  const files = (paths as string[]).map((part) => {
-    if (!isInsideFolder(part)) {
-      throw new FileFormatError(
-        path,
-        `the shard ${text(part)} is outside the model's folder; expected a relative path inside it`,
-      );
-    }
-    return join(dirname(path), part);
-  });
+async function readShards(
+  group: JsonRecord,
+  weights: ManifestWeight[],
+  path: string,
+  files: ModelFiles,
+): Promise<Uint8Array[]> {
+  const folder = path.replace(/[^/\\]*$/, '');
+  const paths = shardPaths(group, path).map((part) => folder + part);
   let found = 0;
-  for (const file of files) {
-    const status = await stat(file).catch((error: unknown) => {
-      throw accessError(file, error, 'read');
-    });
-    found += status.size;
-  }
+  for (const file of paths) found += await files.size(file);
   const expected = 4 * weights.reduce((sum, { count }) => sum + count, 0);
   if (found !== expected) {
     throw new FileFormatError(
       path,
-      `the shards ${text(paths)} hold ${found} bytes; expected ${expected} for the weights of their group`,
+      `the shards ${text(group.paths)} hold ${found} bytes; expected ${expected} for the weights of their group`,
     );
   }
   const shards: Uint8Array[] = [];
-  for (const file of files) shards.push(await readBytes(file));
+  for (const file of paths) shards.push(await files.read(file));
   return shards;
+}
+
+/** Names of all shards that a model.json lists. @throws FileFormatError */
+export function listShards(bytes: Uint8Array, path: string): string[] {
+  const { weightsManifest } = parseModel(bytes, path);
+  if (!Array.isArray(weightsManifest)) return [];
+  return weightsManifest.flatMap((group) => (isRecord(group) ? shardPaths(group, path) : []));
+}
+
+function shardPaths({ paths }: JsonRecord, path: string): string[] {
+  if (!Array.isArray(paths) || !paths.every((part) => typeof part === 'string')) {
+    throw new FileFormatError(path, `the paths of a group are ${text(paths)}; expected file names`);
+  }
+  for (const part of paths as string[]) {
+    if (isInsideFolder(part)) continue;
+    throw new FileFormatError(
+      path,
+      `the shard ${text(part)} is outside the model's folder; expected a relative path inside it`,
+    );
+  }
+  return paths as string[];
 }
 
 /** A manifest comes from strangers: no absolute path, drive, URL or way up. */
@@ -183,18 +197,23 @@ function cutWeights(
   tensors: LayersModelFile['tensors'],
   path: string,
 ): void {
-  const joined = new Uint8Array(shards.reduce((sum, shard) => sum + shard.length, 0));
+  const { buffer } = joined(shards);
   let at = 0;
-  for (const shard of shards) {
-    joined.set(shard, at);
-    at += shard.length;
-  }
-  at = 0;
   for (const { name, shape, count } of weights) {
     if (tensors.has(name)) {
       throw new FileFormatError(path, `weight '${name}' is listed twice; expected it once`);
     }
-    tensors.set(name, { shape, data: new Float32Array(joined.buffer, at, count) });
+    tensors.set(name, { shape, data: new Float32Array(buffer, at, count) });
     at += count * 4;
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

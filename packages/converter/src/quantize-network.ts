@@ -106,8 +106,12 @@ export async function quantizeNetwork(
   const weights = new Map<string, LayerWeights>();
   for (const { layer, plan } of plans) {
     onProgress?.({ done: weights.size, total: plans.length, layer: layer.name });
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => setTimeout(resolve));
     const { filter: exact, bias } = network.weights.get(layer.name)!;
+    if (layer.kind === 'norm') {
+      weights.set(layer.name, { filter: (exact as Float32Array).slice(), bias: bias?.slice() ?? null });
+      continue;
+    }
     const filter = quantizeLayer(layer, exact as Float32Array, plan, options);
     const snrDb = signalToNoise(exact as Float32Array, filter.dequantize());
     weights.set(layer.name, { filter, bias: bias?.slice() ?? null, snrDb });

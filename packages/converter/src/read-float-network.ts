@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import {
   type ArchitectureConfig,
   FileFormatError,
@@ -11,9 +10,11 @@ import {
   readSafetensors,
 } from '@dsconv/models';
 import { describeNetwork } from './describe-network.js';
+import { accessError } from './errors.js';
 import { readKerasNetwork } from './keras-mobilenet.js';
-import { readLayersModel } from './layers-model.js';
+import { type ModelFiles, readLayersModel } from './layers-model.js';
 import { readBytes } from './read-bytes.js';
+import { hashOf } from './sha256.js';
 import { readTorchNetwork } from './torch-safetensors.js';
 
 export interface ReadFloatOptions {
@@ -46,15 +47,26 @@ export async function readFloatNetwork(path: string, options: ReadFloatOptions =
     }
     return network;
   }
-  const sourceSha256 = createHash('sha256').update(bytes).digest('hex');
+  const sourceSha256 = await hashOf(bytes);
   const { architecture: found, weights, hints } = readTorchNetwork(file, path, wanted);
   return describeNetwork(found, weights, { source: basename(resolve(path)), sourceSha256 }, hints);
 }
 
+const DISK: ModelFiles = {
+  async size(path) {
+    const status = await stat(path).catch((error: unknown) => {
+      throw accessError(path, error, 'read');
+    });
+    return status.size;
+  },
+  read: readBytes,
+};
+
 async function readKeras(modelPath: string, wanted?: ArchitectureConfig): Promise<Network> {
-  const file = await readLayersModel(modelPath);
+  const file = await readLayersModel(modelPath, DISK);
   const { architecture, weights } = readKerasNetwork(file, modelPath, wanted);
-  return describeNetwork(architecture, weights, { source: file.name, sourceSha256: file.sha256 });
+  const source = basename(dirname(resolve(modelPath)));
+  return describeNetwork(architecture, weights, { source, sourceSha256: file.sha256 });
 }
 
 /**

@@ -1,4 +1,4 @@
-/** A safetensors file with PyTorch's parameter names: the CIFAR ResNets (akamaster) and torchvision's ResNets. */
+/** A safetensors file with PyTorch's parameter names: torchvision's networks, also by timm's names, and the CIFAR ResNets (akamaster). */
 import { fromFloat16Bits } from '@dsconv/core';
 import {
   type Architecture,
@@ -13,12 +13,9 @@ import {
 import type { SourceHints } from './describe-network.js';
 import { foldWeights } from './fold-weights.js';
 import { type SourceTensor, SourceTensors } from './source-tensors.js';
+import { detectArchitecture, freeSizes, torchvisionTensors } from './torch-names.js';
 
-/** `DataParallel` puts this before every name. */
-const PREFIX = 'module.';
-
-/** Counters of batch normalization that training needs and nothing else. */
-const IGNORED = /(^|\.)num_batches_tracked$/;
+const KNOWN = 'a ResNet, VGG, AlexNet, GoogLeNet, DenseNet-121, SqueezeNet 1.1, MobileNet v2 or CIFAR ResNet';
 
 /**
  * @param wanted the architecture when the caller knows it; otherwise it is found from the names and shapes
@@ -29,85 +26,43 @@ export function readTorchNetwork(
   source: string,
   wanted?: ArchitectureConfig,
 ): { architecture: Architecture; weights: Map<string, LayerWeights>; hints: SourceHints } {
-  const tensors = plainTensors(file, source);
-  const architecture = detectArchitecture(tensors, source, wanted);
+  const all = torchvisionTensors(file.tensors, (name) => {
+    throw new FileFormatError(source, `has '${name}' both with and without 'module.'; expected one of them`);
+  });
+  const architecture = findArchitecture(all, source, wanted);
   if (architecture.framework !== 'pytorch') {
     throw new FileFormatError(
       source,
       `cannot be read as ${architecture.name}, whose parameters come from ${architecture.framework}; expected an architecture with PyTorch's names`,
     );
   }
-  const floats = new Map([...tensors].map(([name, tensor]) => [name, widen(name, tensor, source)]));
+  const { trainingOnly = [] } = architecture;
+  const floats = new Map<string, SourceTensor>();
+  for (const [name, tensor] of all) {
+    if (!trainingOnly.some((prefix) => name.startsWith(prefix)))
+      floats.set(name, widen(name, tensor, source));
+  }
   const taker = new SourceTensors(floats, source);
   const weights = foldWeights(architecture, taker, source);
   taker.checkAllTaken(architecture.name);
   return { architecture, weights, hints: readHints(file.metadata) };
 }
 
-function plainTensors(file: SafeTensors, source: string): Map<string, SafeTensor> {
-  const tensors = new Map<string, SafeTensor>();
-  for (const [original, tensor] of file.tensors) {
-    const name = original.startsWith(PREFIX) ? original.slice(PREFIX.length) : original;
-    if (IGNORED.test(name)) continue;
-    if (tensors.has(name)) {
-      throw new FileFormatError(
-        source,
-        `has '${name}' both with and without '${PREFIX}'; expected one of them`,
-      );
-    }
-    tensors.set(name, tensor);
-  }
-  return tensors;
-}
-
-function detectArchitecture(
+function findArchitecture(
   tensors: ReadonlyMap<string, SafeTensor>,
   source: string,
   wanted?: ArchitectureConfig,
 ): Architecture {
-  const shape = (name: string): readonly number[] => tensors.get(name)?.shape ?? [];
-  const name = wanted?.name ?? detectName(tensors);
-  if (name === null) {
+  const found = wanted ? { ...freeSizes(wanted.name, tensors), ...wanted } : detectArchitecture(tensors);
+  if (found === null) {
     throw new FileFormatError(
       source,
-      `holds ${tensors.size} tensors that belong to no known architecture; expected the names of a CIFAR ResNet (conv1, layer1.0.conv1, …, linear) or a torchvision ResNet (…, fc)`,
+      `holds ${tensors.size} tensors that belong to no known architecture; expected torchvision's or timm's names of ${KNOWN}`,
     );
   }
-  const channels = wanted?.channels ?? shape('conv1.weight')[1];
-  const classes = wanted?.classes ?? (shape('linear.weight')[0] || shape('fc.weight')[0]);
-  const config: ArchitectureConfig = {
-    name,
-    ...(channels ? { channels } : {}),
-    ...(classes ? { classes } : {}),
-  };
-  const built = createArchitecture(config);
-  const inputSize = wanted?.inputSize ?? findModel(built)?.architecture.inputSize;
-  return inputSize === undefined ? built : createArchitecture({ ...config, inputSize });
-}
-
-/** Name by the presence and number of blocks; null when it fits nothing. */
-function detectName(tensors: ReadonlyMap<string, SafeTensor>): string | null {
-  const blocks = (stage: number): number => {
-    let count = 0;
-    while (tensors.has(`layer${stage}.${count}.conv1.weight`)) count++;
-    return count;
-  };
-  if (tensors.has('linear.weight') && !tensors.has('layer4.0.conv1.weight')) {
-    const depth = 6 * blocks(1) + 2;
-    return [20, 32, 44, 56].includes(depth) ? `resnet${depth}` : null;
-  }
-  if (!tensors.has('fc.weight')) return null;
-  const bottleneck = tensors.has('layer1.0.conv3.weight');
-  switch (`${[1, 2, 3, 4].map(blocks).join()} ${bottleneck}`) {
-    case '2,2,2,2 false':
-      return 'resnet18';
-    case '3,4,6,3 false':
-      return 'resnet34';
-    case '3,4,6,3 true':
-      return 'resnet50';
-    default:
-      return null;
-  }
+  const built = createArchitecture(found);
+  const inputSize = found.inputSize ?? findModel(built)?.architecture.inputSize;
+  return inputSize === undefined ? built : createArchitecture({ ...found, inputSize });
 }
 
 function widen(name: string, { dtype, shape, data }: SafeTensor, source: string): SourceTensor {

@@ -23,9 +23,14 @@ export function sourceTensors(architecture: Architecture): Map<string, SafeTenso
   };
   for (const layer of architecture.layers) {
     const [kh, kw, inner, outer] = layer.shape;
-    const torch = layer.kind === 'dense' ? [outer, inner] : [outer, inner, kh, kw];
-    add(layer.source.weight, architecture.framework === 'pytorch' ? torch : [...layer.shape]);
     const { bias, norm } = layer.source;
+    const torch = {
+      dense: [outer, inner * kh * kw],
+      depthwise: [inner * outer, 1, kh, kw],
+      conv2d: [outer, inner, kh, kw],
+      norm: [outer],
+    }[layer.kind];
+    add(layer.source.weight, architecture.framework === 'pytorch' ? torch : [...layer.shape]);
     if (bias) add(bias, [outChannels(layer)]);
     if (norm)
       for (const key of ['gamma', 'beta', 'mean', 'variance'] as const) add(norm[key], [outChannels(layer)]);
