@@ -1,4 +1,13 @@
 export { FileAccessError } from './errors.js';
+export { ComparisonError, type OutputComparison } from './graph/compare.js';
+export type { Conversion, ConversionReport, ConvertOptions } from './graph/convert-graph.js';
+export { convertModel } from './graph/convert-model.js';
+export type { LeftNode } from './graph/fold-graph.js';
+export type { ModelFiles } from './graph/model-artifacts.js';
+export { NodeError } from './graph/node-error.js';
+export type { ConvolutionReport } from './graph/quantize-graph.js';
+export type { Verification } from './graph/verify-graph.js';
+export { writeModelFiles } from './graph/write-model.js';
 export {
   DownloadError,
   type DownloadProblem,

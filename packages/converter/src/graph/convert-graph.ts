@@ -1,0 +1,102 @@
+/** A whole TensorFlow.js GraphModel in, a GraphModel with `DSConv2D` nodes out. */
+import type { JsonRecord } from '../json-values.js';
+import type { ExampleOptions } from './example-inputs.js';
+import { type FoldedGraph, foldGraph, type LeftNode } from './fold-graph.js';
+import type { Graph } from './graph.js';
+import { type ModelFiles, modelFiles, topologyOf } from './model-artifacts.js';
+import type { QuantizeOptions } from './plan-convolutions.js';
+import { type ConvolutionReport, floatGraph, quantizeGraph, withFloatActivations } from './quantize-graph.js';
+import { notCompared, type Verification, verifyGraph } from './verify-graph.js';
+
+export interface ConvertOptions extends QuantizeOptions, ExampleOptions {
+  /** Quantize products with a constant matrix too, as convolutions of 1 × 1. Default true. */
+  dense?: boolean;
+  /** Names of nodes that must stay readable although no output needs them. */
+  keep?: readonly string[];
+  /** Compare the converted model with the original. Default true. */
+  verify?: boolean;
+}
+
+/** What converting did. All bytes are bytes of files. */
+export interface ConversionReport {
+  format: 'graph-model' | 'layers-model' | 'onnx';
+  bytesBefore: number;
+  bytesAfter: number;
+  /** Bits, scales included, per weight of all quantized convolutions. */
+  bitsPerWeight: number;
+  layers: ConvolutionReport[];
+  /** What looks like a convolution and was left as it is, and why. */
+  left: LeftNode[];
+  /** Operators that were kept, with their numbers. */
+  kept: Record<string, number>;
+  verification: Verification;
+}
+
+export interface Conversion {
+  files: ModelFiles;
+  report: ConversionReport;
+}
+
+/**
+ * @param graph as read; it is folded in place
+ * @param source the model.json, of which everything but nodes and weights is kept
+ * @param before what the report says about the source
+ */
+export async function convertGraph(
+  graph: Graph,
+  source: JsonRecord,
+  before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
+  options: ConvertOptions,
+): Promise<Conversion> {
+  const original = graph.copy();
+  const folded = foldGraph(graph, options.dense === undefined ? {} : { dense: options.dense });
+  const { graph: quantized, layers, filters } = await quantizeGraph(folded, options);
+  const { weightsManifest: _, ...head } = source;
+  const files = modelFiles(
+    { ...head, modelTopology: topologyOf(quantized, source), convertedBy: '@dsconv/converter' },
+    quantized.weights.values(),
+  );
+  const verification =
+    options.verify === false
+      ? notCompared('not asked for')
+      : await verifyGraph(
+          {
+            original,
+            folded: floatGraph(folded),
+            files,
+            stored: withFloatActivations(quantized),
+            dequantized: floatGraph(folded, filters),
+            source,
+          },
+          { outputs: [...graph.outputs], convolutions: [...folded.convolutions.keys()] },
+          options,
+        );
+  return { files, report: { ...before, ...describe(folded, quantized, layers, files), verification } };
+}
+
+function describe(
+  { left }: FoldedGraph,
+  quantized: Graph,
+  layers: ConvolutionReport[],
+  files: ModelFiles,
+): Pick<ConversionReport, 'bytesAfter' | 'bitsPerWeight' | 'layers' | 'left' | 'kept'> {
+  const kept: Record<string, number> = {};
+  for (const { op } of quantized.nodes.values()) {
+    if (op !== 'Const' && !op.startsWith('DS')) kept[op] = (kept[op] ?? 0) + 1;
+  }
+  return { ...totals(layers, files), layers, left, kept };
+}
+
+/** Sums over layers and files. */
+export function totals(
+  layers: readonly ConvolutionReport[],
+  files: ModelFiles,
+): Pick<ConversionReport, 'bytesAfter' | 'bitsPerWeight'> {
+  const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
+  const weights = sum(layers.map(({ bytesBefore }) => bytesBefore / 4));
+  const bits = 8 * sum(layers.map(({ bytesAfter }) => bytesAfter));
+  return {
+    bytesAfter: sum([...files.values()].map(({ length }) => length)),
+    bitsPerWeight: weights === 0 ? 0 : bits / weights,
+  };
+}
