@@ -1,5 +1,6 @@
 /** Where the time of a plan goes, step by step. */
 import { type ConvGeometry, type Trace, UnsupportedError } from '@dsconv/core';
+import { NativeEngine } from './native/engine.js';
 import { loadNative } from './native/load.js';
 import { fuse } from './plan/fuse.js';
 import { lower } from './plan/lower.js';
@@ -35,7 +36,7 @@ export async function profilePlan(trace: Trace): Promise<ProfiledPlan> {
   const native = await loadNative().catch((error: Error) => {
     throw new UnsupportedError(`only the native tier has profiles: ${error.message}`);
   });
-  const plan = new NativeCompiledPlan(native, fuse(lower(trace)), true);
+  const plan = new NativeCompiledPlan(new NativeEngine(native), fuse(lower(trace)), true);
   const described = plan.steps.map(describe);
   return {
     async run(inputs, outputs) {

@@ -69,6 +69,16 @@ describe.skipIf(found instanceof Error)('the native tier', () => {
     }
   });
 
+  test('plans outlive the filters they were made with', async () => {
+    const own = quantizeFilter(weights(40 * 24, 3), [1, 1, 40, 24], { bits: 4, blockSize: 32 });
+    const x = tf.tensor4d(weights(6 * 40, 2), [1, 2, 3, 40]);
+    const wanted = [...dsconv2d(x, own, 1, 'same').dataSync()];
+    const plan = await compile((t) => dsconv2d(t as tf.Tensor4D, own, 1, 'same'), x);
+    own.dispose();
+    expect([...((await plan.run(x)) as tf.Tensor).dataSync()]).toEqual(wanted);
+    plan.dispose();
+  });
+
   test('says where the time of a plan goes', async () => {
     const x = tf.tensor4d(weights(8 * 8 * 48, 2), [1, 8, 8, 48]);
     const trace = capture((t) => {

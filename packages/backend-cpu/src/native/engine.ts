@@ -40,7 +40,7 @@ export class NativeEngine implements Engine, ExtraKernels {
 
   dsconv(call: ConvolutionCall, filter: DSConvFilter, mantissa: number): void {
     const depthwise = filter.kind === 'depthwise';
-    const packed = this.filters.get(filter, depthwise ? 1 : call.geometry.groups);
+    const packed = this.packed(filter, call.geometry.groups);
     const { x, y, bias, residual, slopes, alpha } = arrays(call);
     const { activation, geometry } = call;
     if (depthwise) {
@@ -61,6 +61,11 @@ export class NativeEngine implements Engine, ExtraKernels {
   ): void {
     const values = y as Float32Array;
     this.native.bfpRound(values, values, pixels, channels, groups, blockSize, bits);
+  }
+
+  /** A filter's packing, which lives as long as the filter does, and in plans until they are gone. */
+  packed(filter: DSConvFilter, groups: number): PackedFilter {
+    return this.filters.get(filter, filter.kind === 'depthwise' ? 1 : groups);
   }
 
   conv2d(call: ConvolutionCall, filter: TensorEntry): void {

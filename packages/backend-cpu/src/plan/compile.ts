@@ -13,7 +13,7 @@ import { WasmCompiledPlan } from './wasm-plan.js';
  * @throws TraceError naming the operation that has no lowering, or saying that the tier has no plans
  */
 export function compileTrace(engine: Engine | null, trace: Trace): CompiledPlan {
-  if (engine instanceof NativeEngine) return new NativeCompiledPlan(engine.native, fuse(lower(trace)));
+  if (engine instanceof NativeEngine) return new NativeCompiledPlan(engine, fuse(lower(trace)));
   if (engine instanceof WasmEngine) return new WasmCompiledPlan(engine, fuse(lower(trace)));
   throw new TraceError("the js tier of 'dsconv-cpu' has no plans");
 }

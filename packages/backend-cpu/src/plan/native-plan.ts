@@ -7,7 +7,6 @@ import { DSConvFilter } from '@dsconv/core';
 import type {
   BufferDescription,
   BufferId,
-  DSConvNative,
   NativePlan,
   PackedFilter,
   Sink,
@@ -15,7 +14,7 @@ import type {
 } from '../../native/interface.js';
 import { callRecord, windowOf } from '../native/call-record.js';
 import { ACTIVATION, BINARY, UNARY } from '../native/codes.js';
-import { packFilter } from '../native/pack-filter.js';
+import type { NativeEngine } from '../native/engine.js';
 import { type ConvolutionStep, type Program, readsOf, type Step } from './program.js';
 
 type Image = Extract<BufferDescription, { format: 'bfp' }>;
@@ -30,15 +29,16 @@ export class NativeCompiledPlan implements CompiledPlan {
   /** What the native steps do, in their order: a step of the program, or null for a change of format between two of them. */
   readonly steps: readonly (Step | null)[];
   private readonly plan: NativePlan;
+  /** Packings that only this plan has: those of float filters. */
   private readonly filters: PackedFilter[];
 
   /** @param profile measure every step */
-  constructor(native: DSConvNative, program: Program, profile = false) {
-    const builder = new PlanBuilder(native, program);
+  constructor(engine: NativeEngine, program: Program, profile = false) {
+    const builder = new PlanBuilder(engine, program);
     this.filters = builder.filters;
     this.steps = builder.sources;
     try {
-      this.plan = native.createPlan({ ...builder.build(), profile });
+      this.plan = engine.native.createPlan({ ...builder.build(), profile });
     } catch (error) {
       this.releaseFilters();
       throw error;
@@ -82,7 +82,7 @@ class PlanBuilder {
   private readonly packed = new Map<ConvolutionStep, PackedFilter>();
 
   constructor(
-    private readonly native: DSConvNative,
+    private readonly engine: NativeEngine,
     private readonly program: Program,
   ) {
     for (const step of program.steps) if (step.op === 'convolution') this.pack(step);
@@ -105,13 +105,15 @@ class PlanBuilder {
 
   private pack(step: ConvolutionStep): void {
     const { filter, geometry: g } = step;
-    let packed: PackedFilter;
-    if (filter instanceof DSConvFilter) packed = packFilter(this.native, filter, g.groups);
-    else if (step.depthwise) return;
-    else {
-      const taps = g.kernelHeight * g.kernelWidth;
-      packed = this.native.packConv2d(filter, taps, g.inChannels / g.groups, g.outChannels, g.groups);
+    if (filter instanceof DSConvFilter) {
+      // The one that eager calls use: two would double what a network keeps.
+      this.packed.set(step, this.engine.packed(filter, g.groups));
+      return;
     }
+    if (step.depthwise) return;
+    const taps = g.kernelHeight * g.kernelWidth;
+    const depth = g.inChannels / g.groups;
+    const packed = this.engine.native.packConv2d(filter, taps, depth, g.outChannels, g.groups);
     this.filters.push(packed);
     this.packed.set(step, packed);
   }
