@@ -3,6 +3,7 @@
  *
  *     npm run bench:cpu                                                        all of it, into docs/benchmarks
  *     npm run bench:cpu -- --only resnet50 --batch 1 --threads 1 --out part.json
+ *     npm run bench:cpu -- --sections soak --minutes 10 --out soak.json
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpuChart } from './cpu/chart.mjs';
@@ -15,6 +16,7 @@ import { NETWORKS, NetworkFiles } from './cpu/networks.mjs';
 import { readOptions } from './cpu/options.mjs';
 import { ensurePeers } from './cpu/peers.mjs';
 import { ratiosOf } from './cpu/ratios.mjs';
+import { measureSections } from './cpu/sections.mjs';
 
 const OUT = new URL('../docs/benchmarks/', import.meta.url);
 
@@ -23,14 +25,16 @@ async function main() {
   const unavailable = await missingPeers(options.engines);
   const files = new NetworkFiles();
   const cases = [];
+  let sections;
   try {
-    for (const network of options.networks) {
+    for (const network of options.sections.includes('networks') ? options.networks : []) {
       cases.push(...(await measureNetwork(network, options, files, unavailable)));
     }
+    sections = await measureSections(options.sections, { files, options, unavailable });
   } finally {
     files.remove();
   }
-  await write({ machine: await cpuMachine(), cases, ratios: ratiosOf(cases) }, options.out);
+  await write({ machine: await cpuMachine(), cases, ratios: ratiosOf(cases), ...sections }, options.out);
 }
 
 async function measureNetwork(network, options, files, unavailable) {
@@ -56,7 +60,9 @@ async function measureNetwork(network, options, files, unavailable) {
 
 function defaultEngines(network, batch, threads) {
   const withSlow = network === 'resnet50' && batch === 1 && threads === 1;
-  return Object.keys(ENGINES).filter((engine) => withSlow || engine !== 'tfjs-cpu');
+  return Object.keys(ENGINES).filter((engine) => {
+    return !ENGINES[engine].special && (withSlow || engine !== 'tfjs-cpu');
+  });
 }
 
 /** Why engines cannot run that need a package from outside. */

@@ -1,4 +1,7 @@
-/** docs/benchmarks/cpu.svg: one panel per network, one bar per engine and number of threads, batch 1. */
+/**
+ * docs/benchmarks/cpu.svg: one panel per network, one bar per engine and number of threads, batch 1. A line in each panel is what one core needs at its
+ * peak of int8 products.
+ */
 import { ENGINES } from './engines.mjs';
 import { NETWORKS } from './networks.mjs';
 
@@ -16,12 +19,15 @@ const ROW_GAP = 9;
 /** Ours stand out; a second thread is the same hue, paler. */
 const COLOURS = { ours: ['#0b6e4f', '#74b89e'], peers: ['#5b6470', '#aab1ba'] };
 
+const LIMIT = '#b3261e';
+
 /** tfjs-cpu's bar would be hundreds of times longer than the others. */
 const LEFT_OUT = new Set(['tfjs-cpu', 'dsconv-native-eager']);
 
-export function cpuChart({ machine, cases }) {
+export function cpuChart({ machine, cases, layers }) {
+  const limits = limitsOf(layers);
   const panels = Object.keys(NETWORKS)
-    .map((network) => ({ network, rows: rowsOf(cases, network) }))
+    .map((network) => ({ network, rows: rowsOf(cases, network), limitMs: limits[network] ?? null }))
     .filter(({ rows }) => rows.length > 0);
   const parts = [];
   let top = HEADER;
@@ -42,6 +48,14 @@ ${legend()}
 ${parts.join('\n')}
 </svg>
 `;
+}
+
+/** Milliseconds of each network's products at the measured int8 peak of one core. */
+function limitsOf(layers) {
+  const networks = layers?.networks ?? [];
+  return Object.fromEntries(
+    networks.map(({ network, macs, peaks }) => [network, macs / peaks.int8Dot / 1e6]),
+  );
 }
 
 function legend() {
@@ -79,7 +93,7 @@ function rowsOf(cases, network) {
 const rowHeight = ({ bars }) => bars.length * BAR + ROW_GAP;
 const panelHeight = (rows) => PANEL_TITLE + rows.reduce((sum, row) => sum + rowHeight(row), 0);
 
-function drawPanel({ network, rows }, left, top) {
+function drawPanel({ network, rows, limitMs }, left, top) {
   const longest = Math.max(...rows.flatMap(({ bars }) => bars.map(({ medianMs }) => medianMs)));
   const scale = (PANEL_WIDTH - LABELS - NUMBERS) / longest;
   const start = left + LABELS;
@@ -100,6 +114,13 @@ function drawPanel({ network, rows }, left, top) {
       y += BAR;
     }
     y += ROW_GAP;
+  }
+  if (limitMs !== null) {
+    const x = (start + limitMs * scale).toFixed(1);
+    const attributes = `stroke="${LIMIT}" stroke-dasharray="3 2"`;
+    parts.push(`<line x1="${x}" x2="${x}" y1="${top + PANEL_TITLE - 4}" y2="${y - ROW_GAP}" ${attributes}/>`);
+    const label = `one core's int8 peak: ${limitMs.toFixed(1)}`;
+    parts.push(text(left + PANEL_WIDTH, top + 16, label, `text-anchor="end" font-size="11" fill="${LIMIT}"`));
   }
   return parts.join('\n');
 }

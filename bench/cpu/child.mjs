@@ -6,10 +6,19 @@ const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
 
 export class Child {
   #process = null;
+  #env;
+
+  /** @param {Record<string, string>} [env] added to this process's */
+  constructor(env = {}) {
+    this.#env = env;
+  }
 
   /** @throws Error with the worker's message, or when it ends before it answers */
   ask(command, parameters = {}) {
-    this.#process ??= fork(WORKER, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    this.#process ??= fork(WORKER, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, ...this.#env },
+    });
     const child = this.#process;
     return new Promise((resolve, reject) => {
       const finish = () => {

@@ -10,6 +10,8 @@ import { BITS } from './networks.mjs';
  * @property {Record<string, string>} [variants] forms of the same network with their titles; the fastest counts
  * @property {string} [oneThread] why it has no more than one thread
  * @property {string} [peer] what has to be installed first
+ * @property {Record<string, string>} [env] of its process
+ * @property {boolean} [special] compared in a section of its own, not with all others
  */
 
 /** @type {Record<string, EngineDescription>} */
@@ -17,6 +19,13 @@ export const ENGINES = {
   'dsconv-native-plan': dsconv('nativePlan'),
   'dsconv-native-eager': dsconv('nativeEager'),
   'dsconv-wasm': { ...dsconv('wasmPlan'), oneThread: 'the WebAssembly tiers compute on one thread' },
+  'dsconv-wasm-eager': {
+    ...dsconv('wasmEager'),
+    oneThread: 'the WebAssembly tiers compute on one thread',
+    special: true,
+  },
+  'dsconv-native-avx2': { ...dsconv('nativePlan'), env: { DSCONV_CPU_ISA: 'avx2' }, special: true },
+  'dsconv-native-avxvnni': { ...dsconv('nativePlan'), env: { DSCONV_CPU_ISA: 'avxvnni' }, special: true },
   'ort-int8': {
     module: 'ort.mjs',
     prepare: 'ortInt8',

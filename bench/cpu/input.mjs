@@ -2,6 +2,8 @@
 
 export const SIZE = 224;
 export const CHANNELS = 3;
+/** Logits of the networks here. */
+export const CLASSES = 1000;
 
 /** @returns {Float32Array} NHWC, uniform in [-2, 2), the range of pictures after preprocessing */
 export function randomPictures(batch) {

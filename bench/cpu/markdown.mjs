@@ -2,8 +2,9 @@
 import { table } from '../markdown.mjs';
 import { ENGINES } from './engines.mjs';
 import { NETWORKS } from './networks.mjs';
+import { renderSections } from './sections.mjs';
 
-export function cpuMarkdown({ machine, cases, ratios }) {
+export function cpuMarkdown({ machine, cases, ratios, ...sections }) {
   return `# Whole networks on the CPU
 
 Written by \`npm run bench:cpu\`; cpu.json holds every number. ${describeMachine(machine)}
@@ -33,15 +34,20 @@ Cosine between an engine's logits and the float network's for the same picture. 
 logit, or the benchmark refuses them. Random weights lose more to rounding than trained ones.
 
 ${agreementTable(cases)}
-${notes(cases)}`;
+${notes(cases)}
+${renderSections(sections)}
+`;
 }
 
 function describeMachine({ cpu, cores, platform, node, date, instructions, native, peaks }) {
   const parts = [`Machine: ${cpu}, ${cores} cores, ${platform}, Node ${node}, ${date}.`];
   if (instructions) parts.push(`Instructions: ${instructions.join(', ')}.`);
   parts.push(`Native tier: ${native}.`);
-  for (const [name, value] of Object.entries(peaks ?? {})) {
-    parts.push(`Measured peak of one core, ${name}: ${value.toFixed(0)} GMAC/s.`);
+  if (peaks) {
+    const { isa, int8Dot, floatFma } = peaks;
+    parts.push(
+      `Measured peaks of one core with ${isa}: ${int8Dot.toFixed(0)} GMAC/s int8, ${floatFma.toFixed(0)} GMAC/s float32.`,
+    );
   }
   return parts.join(' ');
 }

@@ -60,12 +60,12 @@ async function takeTurns(entrants) {
 
 async function enter(slot, { network, batch, threads, runs, files, unavailable, reference }) {
   const { engine, blockSize, variant } = slot;
-  const { file: kind, oneThread } = ENGINES[engine];
+  const { file: kind, oneThread, env } = ENGINES[engine];
   const entry = { network, batch, threads, ...slot };
   const absent = (note) => ({ entry: { ...entry, note }, child: null, times: [] });
   if (unavailable[engine]) return absent(unavailable[engine]);
   if (threads > 1 && oneThread) return absent(oneThread);
-  const child = new Child();
+  const child = new Child(env);
   try {
     const file = kind === 'float' ? files.float : files.quantized[blockSize];
     const task = { engine, variant, file, batch, threads };

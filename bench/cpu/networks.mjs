@@ -27,6 +27,8 @@ export const NETWORKS = {
 /** Files of one network in a temporary folder, so that every process reads the same numbers and none has to make them. */
 export class NetworkFiles {
   #folder = null;
+  /** Paths by name. */
+  #made = {};
 
   /**
    * @param {string} name of {@link NETWORKS}
@@ -42,10 +44,14 @@ export class NetworkFiles {
         process.exit(130);
       });
     }
+    this.#made[name] ??= { float: null, quantized: {} };
+    const files = this.#made[name];
+    const missing = blockSizes.filter((blockSize) => !files.quantized[blockSize]);
+    if (files.float && missing.length === 0) return files;
     const network = floatNetwork(NETWORKS[name].id);
-    const files = { float: join(this.#folder, `${name}.safetensors`), quantized: {} };
+    files.float = join(this.#folder, `${name}.safetensors`);
     await writeFile(files.float, writeNetwork(network));
-    for (const blockSize of blockSizes) {
+    for (const blockSize of missing) {
       // 'absmax' because the search for better scales takes long and changes no time of a convolution.
       const { network: quantized } = await quantizeNetwork(network, {
         bits: BITS,
@@ -61,6 +67,7 @@ export class NetworkFiles {
   remove() {
     if (this.#folder) rmSync(this.#folder, { recursive: true, force: true });
     this.#folder = null;
+    this.#made = {};
   }
 }
 

@@ -2,6 +2,9 @@
 import { parseArgs } from 'node:util';
 import { ENGINES } from './engines.mjs';
 import { NETWORKS } from './networks.mjs';
+import { SECTIONS } from './sections.mjs';
+
+const SECTION_NAMES = ['networks', ...Object.keys(SECTIONS)];
 
 const USAGE = `npm run bench:cpu -- [options]
 
@@ -9,8 +12,12 @@ const USAGE = `npm run bench:cpu -- [options]
   --batch numbers   pictures at a time (1,8)
   --threads numbers (1,2)
   --engines names   ${Object.keys(ENGINES).join(', ')}
-                    (all; tfjs-cpu, which takes seconds a picture, for ResNet-50 batch 1 only)
+                    (those without an instruction set or wasm-eager; tfjs-cpu, which takes seconds a picture, for ResNet-50 batch 1 only)
   --block numbers   block sizes (64; for ResNet-50 also 128)
+  --sections names  ${SECTION_NAMES.join(', ')}
+                    (all; with one of the options above, networks)
+  --minutes number  of the soak (0.5)
+  --seconds number  of the event loop (5)
   --runs number     timed runs per engine and case, time permitting (30)
   --out file        where the JSON goes; needed for a part. All of it goes to docs/benchmarks/cpu.json, with cpu.md and
                     cpu.svg beside it
@@ -28,6 +35,9 @@ export function readOptions(args) {
       engines: text,
       block: text,
       runs: text,
+      sections: text,
+      minutes: text,
+      seconds: text,
       out: text,
       help: { type: 'boolean' },
     },
@@ -36,9 +46,10 @@ export function readOptions(args) {
     console.log(USAGE);
     process.exit(0);
   }
-  const part = ['only', 'batch', 'threads', 'engines', 'block'].find(
+  const networksOnly = ['only', 'batch', 'threads', 'engines', 'block'].find(
     (option) => values[option] !== undefined,
   );
+  const part = networksOnly ?? (values.sections === undefined ? undefined : 'sections');
   if (part && values.out === undefined) {
     throw new Error(`--${part} measures a part, which must not replace docs/benchmarks; expected --out too`);
   }
@@ -48,6 +59,13 @@ export function readOptions(args) {
     threads: numbers(values.threads ?? '1,2', 'threads'),
     engines: values.engines ? list(values.engines).map(engineNamed) : null,
     blockSizes: values.block ? numbers(values.block, 'block') : null,
+    sections: values.sections
+      ? list(values.sections).map(sectionNamed)
+      : networksOnly
+        ? ['networks']
+        : SECTION_NAMES,
+    minutes: positive(values.minutes ?? '0.5', 'minutes'),
+    seconds: positive(values.seconds ?? '5', 'seconds'),
     runs: numbers(values.runs ?? '30', 'runs')[0],
     out: values.out ?? null,
   };
@@ -69,6 +87,17 @@ function networksNamed(beginning) {
   const found = Object.keys(NETWORKS).filter((name) => name.startsWith(beginning));
   if (found.length > 0) return found;
   throw new Error(`--only has '${beginning}'; expected ${Object.keys(NETWORKS).join(', ')}`);
+}
+
+function positive(value, option) {
+  const number = Number(value);
+  if (number > 0 && number < 1e4) return number;
+  throw new Error(`--${option} is '${value}'; expected a positive number`);
+}
+
+function sectionNamed(name) {
+  if (SECTION_NAMES.includes(name)) return name;
+  throw new Error(`--sections has '${name}'; expected ${SECTION_NAMES.join(', ')}`);
 }
 
 function engineNamed(name) {

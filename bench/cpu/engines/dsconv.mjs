@@ -1,4 +1,4 @@
-/** Our own backend: the native tier by plan and eagerly, the WebAssembly tier by plan. */
+/** Our own backend: the native tier and the WebAssembly tier, by plan and eagerly. */
 import * as cpu from '@dsconv/backend-cpu';
 import { compile, getDSConvBackend } from '@dsconv/core';
 import { ready, setBackend, tensor4d } from '@tensorflow/tfjs-core';
@@ -22,6 +22,16 @@ export async function wasmPlan(task) {
 export async function nativeEager(task) {
   await useTier('native');
   await cpu.setThreads(task.threads);
+  return prepareEager(task);
+}
+
+/** @param {import('../worker.mjs').Task} task */
+export async function wasmEager(task) {
+  await useTier('wasm-relaxed-simd');
+  return prepareEager(task);
+}
+
+async function prepareEager(task) {
   const network = await readNetworkFrom(task.file);
   const x = pictures(task.batch);
   return {

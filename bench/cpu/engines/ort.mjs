@@ -23,7 +23,7 @@ export async function ortInt8(task) {
 }
 
 /** What the zoo network does, recorded once; TensorFlow.js' tensors are gone afterwards. */
-async function readOperations(file) {
+export async function readOperations(file) {
   await useTfjsWasm();
   const network = await readNetworkFrom(file);
   const x = tensor4d(randomPictures(1), [1, SIZE, SIZE, CHANNELS]);
@@ -34,7 +34,7 @@ async function readOperations(file) {
 }
 
 /** Range of every value for one picture. */
-async function calibrate(network) {
+export async function calibrate(network) {
   const watched = network.operations.map(({ output }) => output);
   const { model, names } = floatGraph(network, 1, watched);
   const { InferenceSession } = loadOnnxRuntime();
@@ -73,7 +73,7 @@ async function session({ model, names }, { batch, threads }) {
  * Threads spin between operations, onnxruntime's default: measured on two threads, ResNet-50 is faster with than without. That is fair to
  * the others because only one process computes at a time, and spinning ends soon after a run.
  */
-const sessionOptions = (threads) => ({
+export const sessionOptions = (threads) => ({
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   executionMode: 'sequential',
@@ -82,7 +82,7 @@ const sessionOptions = (threads) => ({
   logSeverityLevel: 3,
 });
 
-function inputTensor(batch) {
+export function inputTensor(batch) {
   const { Tensor } = loadOnnxRuntime();
   const values = channelsFirst(randomPictures(batch), batch);
   return new Tensor('float32', values, [batch, CHANNELS, SIZE, SIZE]);
