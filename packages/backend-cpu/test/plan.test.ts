@@ -76,6 +76,15 @@ describe.each(ENGINE_BACKENDS)('plans on %s', (name) => {
     expect(await difference((x) => body(x!), [1, 6, 6, 32])).toBeLessThan(1e-6);
   });
 
+  test('one filter in several layers', async () => {
+    const shared = filter([3, 3, 32, 32], 1);
+    const body = (x: tf.Tensor) => {
+      const y = dsconv2d(x as tf.Tensor4D, shared, 1, 'same', { activation: 'relu' });
+      return dsconv2d(y, shared, 2, 'valid', { activation: 'silu' });
+    };
+    expect(await difference((x) => body(x!), [1, 6, 7, 32])).toBeLessThan(1e-6);
+  });
+
   test('depthwise, pooling, padding, concat, mean, softmax', async () => {
     const stem = filter([3, 3, 3, 16], 1, { bits: 8 });
     const depthwise = quantizeDepthwiseFilter(weights(9 * 16, 2), [3, 3, 16, 1], { bits: 8 });
