@@ -10,16 +10,15 @@ const SELF = fileURLToPath(import.meta.url);
 /**
  * @param {string} name of a module in probes/
  * @param {object} parameters
- * @param {Record<string, string>} [env] added to this process's
+ * @param {string[]} [flags] of Node
  * @returns {Promise<object>} what the probe returns
  * @throws Error with the probe's message
  */
-export function runProbe(name, parameters, env = {}) {
+export function runProbe(name, parameters, flags = []) {
   return new Promise((resolve, reject) => {
     const child = fork(SELF, [name, JSON.stringify(parameters)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      execArgv: ['--expose-gc'],
-      env: { ...process.env, ...env },
+      execArgv: ['--expose-gc', ...flags],
     });
     let answer = null;
     child.on('message', (message) => {
