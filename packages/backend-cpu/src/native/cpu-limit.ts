@@ -1,5 +1,4 @@
 /** How many threads a process can use: what the scheduler allows, also under the CPU quota of a container. Linux; elsewhere there are no quotas. */
-import type * as NodePath from 'node:path';
 
 /** What the files of the system are read with. */
 export interface SystemFiles {
@@ -7,7 +6,7 @@ export interface SystemFiles {
   root: string;
   /** Text of a file, null where it cannot be read. */
   read(path: string): Promise<string | null>;
-  join: typeof NodePath.join;
+  join(...parts: string[]): string;
 }
 
 /**
