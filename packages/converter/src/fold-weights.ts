@@ -47,7 +47,8 @@ export function foldWeights(
     const kind = layer.kind === 'depthwise' ? 'depthwise' : 'conv2d';
     try {
       const folded = foldBatchNorm(kernel, layer.shape, parameters, bias, kind);
-      weights.set(layer.name, { filter: folded.weights, bias: folded.bias });
+      const statistics = { mean: parameters.beta!, deviation: parameters.gamma!.map(Math.abs) };
+      weights.set(layer.name, { filter: folded.weights, bias: folded.bias, statistics });
     } catch (error) {
       if (!(error instanceof DSConvError)) throw error;
       throw new FileFormatError(source, `batch normalization of layer '${layer.name}': ${error.message}`, {

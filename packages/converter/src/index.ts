@@ -1,3 +1,10 @@
+export { calibrateNetwork } from './calibration/calibrate-network.js';
+export type {
+  CalibrateOptions,
+  CalibrationPictures,
+  CalibrationReport,
+} from './calibration/calibrate-options.js';
+export type { FitParameters } from './calibration/fit-layer.js';
 export { FileAccessError } from './errors.js';
 export { ComparisonError, type OutputComparison } from './graph/compare.js';
 export type { Conversion, ConversionReport, ConvertOptions } from './graph/convert-graph.js';

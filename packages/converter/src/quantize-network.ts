@@ -1,4 +1,7 @@
 import {
+  BackendUnavailableError,
+  DS_DEPTHWISE_CONV2D,
+  DSCONV2D,
   type DSConvFilter,
   InvalidArgumentError,
   type QuantizeMethod,
@@ -7,6 +10,8 @@ import {
   type ScaleFormat,
 } from '@dsconv/core';
 import { type LayerSpec, type LayerWeights, Network, nearest, networkFileLength } from '@dsconv/models';
+import { getBackend, getKernel } from '@tensorflow/tfjs-core';
+import { correctedBias, meanInputs } from './calibration/correct-biases.js';
 import { type LayerSummary, summarizeLayer } from './inspect-network.js';
 import { signalToNoise } from './signal-to-noise.js';
 
@@ -39,6 +44,11 @@ export interface QuantizeNetworkOptions {
   cds?: boolean;
   /** Mantissa bits of activations, 2 to 8, or null for float activations. Default 8. */
   activationBits?: number | null;
+  /**
+   * Take back what rounding adds to the outputs on average, where batch normalizations tell the mean inputs. Needs a TensorFlow.js backend
+   * with DSConv kernels; by default it is done where the current one has them. Networks without batch normalization are left alone.
+   */
+  biasCorrection?: boolean;
   /** Exceptions by layer name. */
   layers?: Readonly<Record<string, LayerOptions>>;
   /** Called before each layer and once at the end, when `done` equals `total`. */
@@ -73,6 +83,8 @@ export interface QuantizationReport {
   kernelBytesAfter: number;
   /** Bits of kernel, scales included, per weight. */
   bitsPerWeight: number;
+  /** Layers whose biases make up for the rounding of their weights. */
+  correctedBiases: number;
   layers: LayerReport[];
 }
 
@@ -90,19 +102,9 @@ export async function quantizeNetwork(
   options: QuantizeNetworkOptions,
 ): Promise<{ network: Network; report: QuantizationReport }> {
   const { architecture, preprocessing, labels, metadata } = network;
-  if (network.isQuantized) {
-    throw new InvalidArgumentError(
-      `network '${architecture.name}' is already quantized; expected a float network`,
-    );
-  }
   const { activationBits = 8, onProgress } = options;
-  checkActivationBits(activationBits);
-  checkNames(network, options);
-  // All options are checked before the first layer is touched: the work may take minutes.
-  const plans = architecture.layers.map((layer) => ({
-    layer,
-    plan: planLayer(layer, options, activationBits),
-  }));
+  const plans = planNetwork(network, options);
+  const means = wantsCorrection(options) ? meanInputs(network, plans) : new Map<string, Float64Array>();
   const weights = new Map<string, LayerWeights>();
   for (const { layer, plan } of plans) {
     onProgress?.({ done: weights.size, total: plans.length, layer: layer.name });
@@ -113,15 +115,41 @@ export async function quantizeNetwork(
       continue;
     }
     const filter = quantizeLayer(layer, exact as Float32Array, plan, options);
-    const snrDb = signalToNoise(exact as Float32Array, filter.dequantize());
-    weights.set(layer.name, { filter, bias: bias?.slice() ?? null, snrDb });
+    const found = filter.dequantize();
+    const snrDb = signalToNoise(exact as Float32Array, found);
+    const mean = means.get(layer.name);
+    const corrected = mean
+      ? correctedBias(layer, exact as Float32Array, found, bias, mean)
+      : (bias?.slice() ?? null);
+    weights.set(layer.name, { filter, bias: corrected, snrDb });
   }
   onProgress?.({ done: plans.length, total: plans.length, layer: null });
   const quantized = new Network({ architecture, weights, preprocessing, labels, activationBits, metadata });
-  return { network: quantized, report: makeReport(network, quantized) };
+  return { network: quantized, report: makeReport(network, quantized, means.size) };
 }
 
-type LayerPlan = Required<LayerOptions>;
+export type LayerPlan = Required<LayerOptions>;
+
+/**
+ * Bits and block size of every layer. All options are checked before the first layer is touched: the work may take minutes.
+ *
+ * @throws InvalidArgumentError as {@link quantizeNetwork}
+ */
+export function planNetwork(
+  network: Network,
+  options: QuantizeNetworkOptions,
+): { layer: LayerSpec; plan: LayerPlan }[] {
+  const { architecture } = network;
+  if (network.isQuantized) {
+    throw new InvalidArgumentError(
+      `network '${architecture.name}' is already quantized; expected a float network`,
+    );
+  }
+  const { activationBits = 8 } = options;
+  checkActivationBits(activationBits);
+  checkNames(network, options);
+  return architecture.layers.map((layer) => ({ layer, plan: planLayer(layer, options, activationBits) }));
+}
 
 function planLayer(
   layer: LayerSpec,
@@ -162,6 +190,22 @@ function planLayer(
   return plan;
 }
 
+/**
+ * Whether biases are corrected: as asked for, or where the current backend can.
+ *
+ * @throws BackendUnavailableError when it is asked for and cannot be done
+ */
+export function wantsCorrection({ biasCorrection }: Pick<QuantizeNetworkOptions, 'biasCorrection'>): boolean {
+  const name = getBackend();
+  const isPossible = name !== undefined && [DSCONV2D, DS_DEPTHWISE_CONV2D].every((op) => getKernel(op, name));
+  if (biasCorrection && !isPossible) {
+    throw new BackendUnavailableError(
+      `the current TensorFlow.js backend '${name}' has no DSConv kernels, which biasCorrection needs; expected a backend such as 'dsconv-cpu'`,
+    );
+  }
+  return biasCorrection ?? isPossible;
+}
+
 function checkActivationBits(bits: number | null): void {
   if (bits === null || (Number.isInteger(bits) && bits >= 2 && bits <= 8)) return;
   throw new InvalidArgumentError(`activationBits is ${bits}; expected an integer from 2 to 8, or null`);
@@ -177,7 +221,8 @@ function checkNames(network: Network, { layers = {} }: QuantizeNetworkOptions): 
   }
 }
 
-function quantizeLayer(
+/** Rounds one layer's weights, nothing else. */
+export function quantizeLayer(
   layer: LayerSpec,
   exact: Float32Array,
   { bits, blockSize, perChannel }: LayerPlan,
@@ -189,7 +234,8 @@ function quantizeLayer(
   return quantizeFilter(exact, layer.shape, { ...common, ...shifters, perChannel });
 }
 
-function makeReport(before: Network, after: Network): QuantizationReport {
+/** What became of every layer. */
+export function makeReport(before: Network, after: Network, correctedBiases: number): QuantizationReport {
   const layers = after.architecture.layers.map((layer): LayerReport => {
     const summary = summarizeLayer(layer, after.weights.get(layer.name)!);
     return {
@@ -205,6 +251,7 @@ function makeReport(before: Network, after: Network): QuantizationReport {
     kernelBytesBefore: before.kernelByteLength,
     kernelBytesAfter: after.kernelByteLength,
     bitsPerWeight: (after.kernelByteLength * 8) / weights,
+    correctedBiases,
     layers,
   };
 }

@@ -23,7 +23,13 @@ export { readSafetensors } from './format/safetensors-reader.js';
 export { writeSafetensors } from './format/safetensors-writer.js';
 export { examplePictures, loadModel } from './load-model.js';
 export { ARCHITECTURE_NAMES, createArchitecture } from './nets/create-architecture.js';
-export { type LayerWeights, Network, type NetworkMetadata, type NetworkOptions } from './network.js';
+export {
+  type LayerWeights,
+  Network,
+  type NetworkMetadata,
+  type NetworkOptions,
+  type OutputStatistics,
+} from './network.js';
 export {
   checkPreprocessing,
   type ImageDataLike,

@@ -26,6 +26,14 @@ export interface LayerWeights {
   bias: Float32Array | null;
   /** Signal-to-noise ratio of the quantized filter against the float weights it was made from, in dB; null when not known or infinite. */
   snrDb?: number | null;
+  /** What the training set was like behind this layer, where a folded batch normalization tells; not stored in files. */
+  statistics?: OutputStatistics | null;
+}
+
+/** Mean and standard deviation of every output channel before residual and activation: β and |γ| of the batch normalization. */
+export interface OutputStatistics {
+  mean: Float32Array;
+  deviation: Float32Array;
 }
 
 /** Where the numbers come from. */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '@dsconv/core';
-import type { QuantizeNetworkOptions } from '../quantize-network.js';
+import { type QuantizeNetworkOptions, wantsCorrection } from '../quantize-network.js';
 import type { OnProgress } from './events.js';
 
 /** How the network is quantized: what `quantizeNetwork` takes, with defaults for all of it. */
@@ -72,5 +72,6 @@ export function quantizationOf(options: ResolvedOptions): QuantizeNetworkOptions
   const { method = 'search', kdsBias = false, cds = false, activationBits = 8, layers = {} } = options;
   const sorted = Object.fromEntries(Object.entries(layers).sort(([a], [b]) => (a < b ? -1 : 1)));
   const quantization = { bits, blockSize, firstBits, depthwiseBits, scales, method, kdsBias, cds };
-  return { ...quantization, activationBits, layers: sorted };
+  // Without a backend that can, another file is made.
+  return { ...quantization, activationBits, biasCorrection: wantsCorrection(options), layers: sorted };
 }

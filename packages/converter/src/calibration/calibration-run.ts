@@ -1,0 +1,239 @@
+/** The float and the quantized network side by side, on their way through all pictures. */
+import { type DSConvFilter, InvalidArgumentError } from '@dsconv/core';
+import { type LayerSpec, type LayerWeights, type Network, outChannels } from '@dsconv/models';
+import {
+  dispose,
+  keep,
+  type Tensor,
+  type Tensor1D,
+  type Tensor4D,
+  tensor1d,
+  tensor4d,
+  tidy,
+} from '@tensorflow/tfjs-core';
+import { type LayerPlan, quantizeLayer } from '../quantize-network.js';
+import { seededRandom } from '../random.js';
+import { signalToNoise } from '../signal-to-noise.js';
+import { type CalibrateOptions, type CalibrationPictures, DEFAULT_FIT } from './calibrate-options.js';
+import { choosePictures, largestDivisor, mostPictures } from './choose-pictures.js';
+import { CovarianceAccumulator } from './covariance.js';
+import { type FitParameters, fitLayer, type LayerStatistics } from './fit-layer.js';
+import { addTo, type Matrix, matrix, multiply } from './matrix.js';
+import { PooledFeatures } from './pooled-features.js';
+import { ChannelMeans, sampleRows } from './sample-layer.js';
+import { finishFloat, runFloat, runQuantized, Stream } from './stream.js';
+import {
+  type ConvolutionNode,
+  captureStructure,
+  constantTensors,
+  type NetworkStructure,
+} from './structure.js';
+
+/** Inputs of a filter beyond which its covariance is not made: 8192² float32 are 256 MiB. */
+const MOST_INPUTS = 8192;
+
+/** Pictures that are run at a time, at most. */
+const BATCH = 8;
+
+/** Both networks on their way through all pictures. */
+export class CalibrationRun {
+  readonly rounded: string[] = [];
+  private readonly float: Stream[] = [];
+  private readonly quantized: Stream[] = [];
+  private readonly constants: Map<number, Tensor>;
+  private readonly filters = new Map<string, { filter: DSConvFilter; bias: Tensor1D }>();
+  private readonly features = new PooledFeatures();
+  private readonly random;
+  private readonly parameters: FitParameters;
+  private readonly layers: Map<string, { layer: LayerSpec; plan: LayerPlan }>;
+
+  private constructor(
+    private readonly network: Network,
+    readonly structure: NetworkStructure,
+    plans: readonly { layer: LayerSpec; plan: LayerPlan }[],
+    readonly pictures: number,
+    private readonly options: CalibrateOptions,
+  ) {
+    this.constants = constantTensors(structure);
+    this.random = seededRandom(options.seed ?? 1);
+    this.parameters = { ...DEFAULT_FIT, ...options.fit };
+    this.layers = new Map(plans.map((entry) => [entry.layer.name, entry]));
+  }
+
+  static async start(
+    network: Network,
+    pictures: CalibrationPictures,
+    plans: readonly { layer: LayerSpec; plan: LayerPlan }[],
+    options: CalibrateOptions,
+  ): Promise<CalibrationRun> {
+    const { architecture, weights } = network;
+    const { activationBits = 8, memory = 1.5 * 2 ** 30, seed = 1 } = options;
+    const formats = new Map(
+      plans.filter(({ layer }) => layer.kind !== 'norm').map(({ layer, plan }) => [layer.name, plan]),
+    );
+    const record = (batch: number): NetworkStructure =>
+      captureStructure(architecture, weights, formats, activationBits, batch);
+    const chosen = choosePictures(pictures.count, mostPictures(record(1), memory), seed);
+    const batch = largestDivisor(chosen.length, BATCH);
+    const calibration = new CalibrationRun(network, record(batch), plans, chosen.length, options);
+    const { inputSize, channels } = architecture;
+    const length = inputSize * inputSize * channels;
+    for (let n = 0; n < chosen.length; n += batch) {
+      const data = new Float32Array(batch * length);
+      for (let i = 0; i < batch; i++) {
+        const picture = await pictures.read(chosen[n + i]!);
+        if (picture.length !== length) {
+          calibration.dispose();
+          throw new InvalidArgumentError(
+            `picture ${chosen[n + i]} has ${picture.length} values; expected ${length} for [${inputSize},${inputSize},${channels}]`,
+          );
+        }
+        data.set(picture, i * length);
+      }
+      const x = tensor4d(data, [batch, inputSize, inputSize, channels]);
+      for (const streams of [calibration.float, calibration.quantized]) {
+        streams.push(Stream.start(calibration.structure, calibration.constants, x));
+      }
+      x.dispose();
+    }
+    return calibration;
+  }
+
+  /** Quantizes a convolution; both networks then stand behind it. */
+  async fit(convolution: ConvolutionNode): Promise<LayerWeights> {
+    const { layer, plan } = this.layers.get(convolution.layer)!;
+    const stored = this.network.weights.get(layer.name)!;
+    const exact = stored.filter as Float32Array;
+    const { geometry } = convolution.attributes;
+    const inputs = layer.shape[0] * layer.shape[1] * layer.shape[2];
+    const isFitted = !convolution.depthwise && geometry.groups === 1 && inputs <= MOST_INPUTS;
+    const weights = tensor4d(exact, [...layer.shape]);
+    const floatBias = stored.bias ? tensor1d(stored.bias) : null;
+    let found: { filter: DSConvFilter; bias: Float32Array | null };
+    try {
+      if (isFitted) {
+        const statistics = await this.collect(convolution, weights, floatBias);
+        const format = { ...plan, scales: this.options.scales ?? 'float16' };
+        found = await fitLayer(layer, exact, statistics, format, this.parameters);
+      } else {
+        const filter = quantizeLayer(layer, exact, plan, { ...this.options, method: 'search' });
+        const bias = convolution.depthwise
+          ? this.balance(convolution, weights, floatBias, filter)
+          : this.pass(convolution, weights, floatBias, stored.bias);
+        if (!convolution.depthwise) this.rounded.push(layer.name);
+        found = { filter, bias };
+      }
+    } finally {
+      dispose([weights, ...(floatBias ? [floatBias] : [])]);
+    }
+    const bias = keep(tensor1d(found.bias ?? new Float32Array(outChannels(layer))));
+    this.filters.set(layer.name, { filter: found.filter, bias });
+    for (const stream of this.quantized) {
+      const result = tidy(() => runQuantized(convolution, stream.inputsOf(convolution), found.filter, bias));
+      stream.settle(result);
+    }
+    return { ...found, snrDb: signalToNoise(exact, found.filter.dequantize()) };
+  }
+
+  /** Takes both networks to the convolution, and the float one through it; `see` gets what both have there. */
+  private step(
+    convolution: ConvolutionNode,
+    weights: Tensor4D,
+    bias: Tensor1D | null,
+    see: (quantizedInput: Tensor4D, floatOutput: Tensor4D) => void,
+  ): void {
+    this.float.forEach((float, n) => {
+      const quantized = this.quantized[n]!;
+      float.advance(convolution.index, unreachable);
+      quantized.advance(convolution.index, unreachable, (_, node, inputs) => this.features.see(node, inputs));
+      const result = tidy(() => {
+        const { x, residual } = float.inputsOf(convolution);
+        const y = runFloat(convolution, x, weights, bias);
+        see(quantized.inputsOf(convolution).x, y);
+        return finishFloat(convolution, y, residual);
+      });
+      float.settle(result);
+    });
+  }
+
+  private async collect(
+    convolution: ConvolutionNode,
+    weights: Tensor4D,
+    bias: Tensor1D | null,
+  ): Promise<LayerStatistics> {
+    const [kh, kw, inner, outputs] = weights.shape;
+    const wanted = Math.ceil((this.options.rows ?? 40_000) / this.pictures);
+    const accumulator = new CovarianceAccumulator(kh * kw * inner, outputs);
+    try {
+      this.step(convolution, weights, bias, (x, y) =>
+        sampleRows(convolution, x, y, wanted, this.random, accumulator),
+      );
+    } catch (error) {
+      accumulator.dispose();
+      throw error;
+    }
+    const statistics = await accumulator.finish();
+    const within = await this.features.take(convolution);
+    if (within) await widen(statistics, within, weights);
+    return statistics;
+  }
+
+  /** The bias that makes the mean outputs equal. */
+  private balance(
+    convolution: ConvolutionNode,
+    weights: Tensor4D,
+    bias: Tensor1D | null,
+    filter: DSConvFilter,
+  ): Float32Array {
+    const channels = outChannels(this.layers.get(convolution.layer)!.layer);
+    const [wanted, found] = [new ChannelMeans(channels), new ChannelMeans(channels)];
+    const zero = tensor1d(new Float32Array(channels));
+    const plain = { ...convolution.attributes, activation: 'linear' as const, outputFormat: null };
+    this.step(convolution, weights, bias, (x, y) => {
+      wanted.add(y.dataSync() as Float32Array);
+      const unbiased = runQuantized(
+        { ...convolution, attributes: plain },
+        { x, residual: null },
+        filter,
+        zero,
+      );
+      found.add(unbiased.dataSync() as Float32Array);
+    });
+    zero.dispose();
+    const [a, b] = [wanted.finish(), found.finish()];
+    return Float32Array.from(a, (mean, c) => mean - b[c]!);
+  }
+
+  /** Nothing is learned; the bias stays as it was. */
+  private pass(
+    convolution: ConvolutionNode,
+    weights: Tensor4D,
+    bias: Tensor1D | null,
+    values: Float32Array | null,
+  ): Float32Array | null {
+    this.step(convolution, weights, bias, () => undefined);
+    return values?.slice() ?? null;
+  }
+
+  dispose(): void {
+    for (const stream of [...this.float, ...this.quantized]) stream.dispose();
+    dispose([...this.constants.values(), ...[...this.filters.values()].map(({ bias }) => bias)]);
+    this.features.dispose();
+  }
+}
+
+/** Counts variation that both networks are taken to answer to with the float weights: only what is measured is a reason to move them. */
+async function widen(
+  { covariance, crossCovariance }: LayerStatistics,
+  within: Matrix,
+  weights: Tensor4D,
+): Promise<void> {
+  const exact = matrix(covariance.rows, crossCovariance.columns, weights.dataSync() as Float32Array);
+  addTo(covariance, within);
+  addTo(crossCovariance, await multiply(within, exact));
+}
+
+/** Convolutions are settled one by one, before the next nodes are run. */
+function unreachable({ layer }: ConvolutionNode): never {
+  throw new InvalidArgumentError(`layer '${layer}' is run twice; expected every convolution once`);
+}
