@@ -1,120 +1,147 @@
-// Float kernels on 16-lane vectors of the compiler's own vector extension: one source, compiled by every set with its own flags (a vector is one
-// register of AVX-512, two of AVX2, four of NEON or SSE). kVectorRows: rows of accumulators that fit the register file.
+// Float kernels on the compiler's own vectors: one source, compiled by every set with its own flags. A vector is one register of the set, because
+// compilers keep wider ones on the stack; the 16 channels of a lane group are 1, 2 or 4 of them. A tile is cut into columns whose sums of
+// 6 rows stay in registers, with room for the weights: kWide vectors.
 #pragma once
 
 #include "kernels_scalar.h"
 
-#ifndef DSCONV_VECTOR_ROWS
-#define DSCONV_VECTOR_ROWS 2
-#endif
-
 namespace dsconv {
 namespace {
 
-typedef float v16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int v16i __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX512F__)
+constexpr int kFloats = 16, kWide = 2;  // 32 registers
+#elif defined(__AVX__)
+constexpr int kFloats = 8, kWide = 2;  // 16
+#elif defined(__aarch64__)
+constexpr int kFloats = 4, kWide = 4;  // 32
+#else
+constexpr int kFloats = 4, kWide = 2;  // 16
+#endif
+constexpr int kLaneVectors = kLaneChannels / kFloats;
 
-inline __attribute__((always_inline)) v16 load16(const float* p) { return *reinterpret_cast<const v16*>(p); }
-inline __attribute__((always_inline)) void store16(float* p, v16 v) { *reinterpret_cast<v16*>(p) = v; }
+#define DSCONV_VECTOR_INLINE inline __attribute__((always_inline))
+#define DSCONV_VECTOR_UNROLL _Pragma("GCC unroll 16")
 
-template <int Rows, int Vectors>
-inline __attribute__((always_inline)) void float_rows(const FloatArgs& a, int first, int r0) {
-  v16 acc[Rows][Vectors];
-  for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] = v16{};
-  for (int t = 0; t < a.tap_count; t++) {
-    const float* b = a.weights + first * a.vector_weights + a.taps[t].tap * a.tap_weights * Vectors;
-    const float* x[Rows];
-    for (int r = 0; r < Rows; r++) x[r] = a.taps[t].x[r0 + r];
-    for (int64_t k = 0; k < a.depth; k++, b += 16 * Vectors) {
-      v16 w[Vectors];
-      for (int v = 0; v < Vectors; v++) w[v] = load16(b + 16 * v);
-      for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] += w[v] * x[r][k];
+typedef float Floats __attribute__((vector_size(kFloats * 4), aligned(4), may_alias));
+
+DSCONV_VECTOR_INLINE Floats load_floats(const float* p) { return *reinterpret_cast<const Floats*>(p); }
+DSCONV_VECTOR_INLINE void store_floats(float* p, Floats v) { *reinterpret_cast<Floats*>(p) = v; }
+
+// Sums of Rows by Wide vectors, in registers while everything below is inlined.
+template <int Rows, int Wide>
+struct Sums {
+  Floats acc[Rows][Wide];
+
+  DSCONV_VECTOR_INLINE void clear() {
+    DSCONV_VECTOR_UNROLL
+    for (int r = 0; r < Rows; r++) {
+      DSCONV_VECTOR_UNROLL
+      for (int v = 0; v < Wide; v++) acc[r][v] = Floats{};
     }
   }
-  float* out = a.out + r0 * a.ldo + 16 * first;
-  for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) store16(out + r * a.ldo + 16 * v, acc[r][v]);
-}
+  DSCONV_VECTOR_INLINE void load(const float* from, size_t ld) {
+    DSCONV_VECTOR_UNROLL
+    for (int r = 0; r < Rows; r++) {
+      DSCONV_VECTOR_UNROLL
+      for (int v = 0; v < Wide; v++) acc[r][v] = load_floats(from + r * ld + kFloats * v);
+    }
+  }
+  DSCONV_VECTOR_INLINE void store(float* to, size_t ld) const {
+    DSCONV_VECTOR_UNROLL
+    for (int r = 0; r < Rows; r++) {
+      DSCONV_VECTOR_UNROLL
+      for (int v = 0; v < Wide; v++) store_floats(to + r * ld + kFloats * v, acc[r][v]);
+    }
+  }
+  // Adds x[r][k * x_step] * y[k * y_step ..] for all k.
+  DSCONV_VECTOR_INLINE void add(const float* const (&x)[Rows], size_t x_step, const float* y, size_t y_step, int64_t count) {
+    for (int64_t k = 0, at = 0; k < count; k++, at += x_step, y += y_step) {
+      Floats w[Wide];
+      DSCONV_VECTOR_UNROLL
+      for (int v = 0; v < Wide; v++) w[v] = load_floats(y + kFloats * v);
+      DSCONV_VECTOR_UNROLL
+      for (int r = 0; r < Rows; r++) {
+        const float one = x[r][at];
+        DSCONV_VECTOR_UNROLL
+        for (int v = 0; v < Wide; v++) acc[r][v] += w[v] * one;
+      }
+    }
+  }
+};
 
-template <int Vectors>
-inline void float_columns(const FloatArgs& a, int first) {
-  int r = 0;
-  for (; r + DSCONV_VECTOR_ROWS <= a.count; r += DSCONV_VECTOR_ROWS) float_rows<DSCONV_VECTOR_ROWS, Vectors>(a, first, r);
-  for (; r < a.count; r++) float_rows<1, Vectors>(a, first, r);
+template <int N>
+struct Constant {
+  constexpr operator int() const { return N; }
+};
+
+// f(constant rows, constant vectors, first channel) for each column of a tile of `rows` by 16 or 32 channels.
+template <int Rows, typename F>
+DSCONV_VECTOR_INLINE void columns_of(int rows, int channels, const F& f) {
+  if (rows == Rows) {
+    int c = 0;
+    for (; c + kWide * kFloats <= channels; c += kWide * kFloats) f(Constant<Rows>(), Constant<kWide>(), c);
+    if constexpr (kWide > kLaneVectors) {
+      if (c < channels) f(Constant<Rows>(), Constant<kLaneVectors>(), c);
+    }
+  } else if constexpr (Rows > 1) {
+    columns_of<Rows - 1>(rows, channels, f);
+  }
 }
 
 inline void float_tile_vector(const FloatArgs& a) {
-  int v = 0;
-  for (; v + 2 <= a.vectors; v += 2) float_columns<2>(a, v);
-  if (v < a.vectors) float_columns<1>(a, v);
-}
-
-template <int Rows, int Vectors>
-inline __attribute__((always_inline)) void outer_rows(const OuterArgs& a, int r0) {
-  v16 acc[Rows][Vectors];
-  for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] = load16(a.out + (r0 + r) * a.ldo + 16 * v);
-  const float *x = a.x + r0, *row = a.y;
-  for (int k = 0; k < a.count; k++, x += a.x_step, row += a.y_step) {
-    v16 y[Vectors];
-    for (int v = 0; v < Vectors; v++) y[v] = load16(row + 16 * v);
-    for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] += y[v] * x[r];
+  for (int first = 0; first < a.vectors; first += 2) {
+    const int vectors = min_of(2, a.vectors - first), channels = kLaneChannels * vectors;
+    columns_of<kTileRows>(a.count, channels, [&](auto rows, auto wide, int c) {
+      Sums<rows, wide> sums;
+      sums.clear();
+      for (int t = 0; t < a.tap_count; t++) {
+        const float* x[rows];
+        for (int r = 0; r < rows; r++) x[r] = a.taps[t].x[r];
+        sums.add(x, 1, a.weights + first * a.vector_weights + a.taps[t].tap * a.tap_weights * vectors + c, channels, a.depth);
+      }
+      sums.store(a.out + kLaneChannels * first + c, a.ldo);
+    });
   }
-  for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) store16(a.out + (r0 + r) * a.ldo + 16 * v, acc[r][v]);
-}
-
-template <int Vectors>
-inline void outer_columns(const OuterArgs& a) {
-  int r = 0;
-  for (; r + DSCONV_VECTOR_ROWS <= a.rows; r += DSCONV_VECTOR_ROWS) outer_rows<DSCONV_VECTOR_ROWS, Vectors>(a, r);
-  for (; r + 2 <= a.rows; r += 2) outer_rows<2, Vectors>(a, r);
-  for (; r < a.rows; r++) outer_rows<1, Vectors>(a, r);
 }
 
 inline void outer_tile_vector(const OuterArgs& a) {
-  if (a.vectors == 2) outer_columns<2>(a);
-  else outer_columns<1>(a);
-}
-
-template <int Rows, int Vectors>
-inline __attribute__((always_inline)) void stem_rows(const StemArgs& a, int r0) {
-  v16 acc[Rows][Vectors];
-  for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] = v16{};
-  for (int n = 0; n < a.run_count; n++) {
-    const float* x = static_cast<const float*>(a.runs[n]) + r0 * a.pixel_step;
-    const float* b = static_cast<const float*>(a.weights) + a.run_taps[n] * a.run_weights;
-    for (int i = 0; i < a.length; i++, b += 16 * Vectors) {
-      v16 w[Vectors];
-      for (int v = 0; v < Vectors; v++) w[v] = load16(b + 16 * v);
-      for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) acc[r][v] += w[v] * x[r * a.pixel_step + i];
-    }
-  }
-  for (int r = 0; r < Rows; r++) for (int v = 0; v < Vectors; v++) store16(a.out + (r0 + r) * a.ldo + 16 * v, acc[r][v]);
-}
-
-template <int Vectors>
-inline void stem_columns(const StemArgs& a) {
-  int r = 0;
-  for (; r + DSCONV_VECTOR_ROWS <= a.count; r += DSCONV_VECTOR_ROWS) stem_rows<DSCONV_VECTOR_ROWS, Vectors>(a, r);
-  for (; r < a.count; r++) stem_rows<1, Vectors>(a, r);
+  columns_of<kTileRows>(a.rows, kLaneChannels * a.vectors, [&](auto rows, auto wide, int c) {
+    const float* x[rows];
+    for (int r = 0; r < rows; r++) x[r] = a.x + r;
+    Sums<rows, wide> sums;
+    sums.load(a.out + c, a.ldo);
+    sums.add(x, a.x_step, a.y + c, a.y_step, a.count);
+    sums.store(a.out + c, a.ldo);
+  });
 }
 
 inline void stem_tile_vector(const StemArgs& a) {
-  if (a.vectors == 2) stem_columns<2>(a);
-  else stem_columns<1>(a);
+  const int channels = kLaneChannels * a.vectors;
+  columns_of<kTileRows>(a.count, channels, [&](auto rows, auto wide, int c) {
+    Sums<rows, wide> sums;
+    sums.clear();
+    for (int n = 0; n < a.run_count; n++) {
+      const float* x[rows];
+      for (int r = 0; r < rows; r++) x[r] = static_cast<const float*>(a.runs[n]) + r * a.pixel_step;
+      sums.add(x, 1, static_cast<const float*>(a.weights) + a.run_taps[n] * a.run_weights + c, channels, a.length);
+    }
+    sums.store(a.out + c, a.ldo);
+  });
 }
 
 template <int Taps>
-inline __attribute__((always_inline)) void depthwise_taps(const DepthwiseArgs& a, int first, bool add) {
-  for (int c = 0; c < a.channels; c += 16) {
-    v16 w[Taps];
+DSCONV_VECTOR_INLINE void depthwise_taps(const DepthwiseArgs& a, int first, bool add) {
+  for (int c = 0; c < a.channels; c += kFloats) {
+    Floats w[Taps];
     const float* x[Taps];
     for (int t = 0; t < Taps; t++) {
-      w[t] = load16(a.weights[first + t] + c);
+      w[t] = load_floats(a.weights[first + t] + c);
       x[t] = a.taps[first + t] + c;
     }
     for (int p = 0; p < a.count; p++) {
-      v16 acc = add ? load16(a.out + p * a.ldo + c) : v16{};
-      for (int t = 0; t < Taps; t++) acc += w[t] * load16(x[t] + p * a.pixel_step);
-      store16(a.out + p * a.ldo + c, acc);
+      Floats acc = add ? load_floats(a.out + p * a.ldo + c) : Floats{};
+      for (int t = 0; t < Taps; t++) acc += w[t] * load_floats(x[t] + p * a.pixel_step);
+      store_floats(a.out + p * a.ldo + c, acc);
     }
   }
 }
@@ -139,13 +166,16 @@ inline void depthwise_vector(const DepthwiseArgs& a) {
 
 inline void max_rows_vector(const float* const* rows, int count, int channels, float* out) {
   int c = 0;
-  for (; c + 16 <= channels; c += 16) {
-    v16 best = load16(rows[0] + c);
+  for (; c + kLaneChannels <= channels; c += kLaneChannels) {
+    Floats best[kLaneVectors];
+    for (int i = 0; i < kLaneVectors; i++) best[i] = load_floats(rows[0] + c + kFloats * i);
     for (int n = 1; n < count; n++) {
-      const v16 v = load16(rows[n] + c);
-      best = (best >= v) | (best != best) ? best : v;  // NaN wins: a comparison with it is false, and a NaN found stays
+      for (int i = 0; i < kLaneVectors; i++) {
+        const Floats v = load_floats(rows[n] + c + kFloats * i);
+        best[i] = (best[i] >= v) | (best[i] != best[i]) ? best[i] : v;  // NaN wins: a comparison with it is false, and a NaN found stays
+      }
     }
-    store16(out + c, best);
+    for (int i = 0; i < kLaneVectors; i++) store_floats(out + c + kFloats * i, best[i]);
   }
   for (; c < channels; c++) {
     float best = rows[0][c];
@@ -161,7 +191,7 @@ inline void add_rows_vector(const float* const* rows, int count, int channels, f
   for (int n = 0; n < count; n++) {
     const float* x = rows[n];
     int c = 0;
-    for (; c + 16 <= channels; c += 16) store16(out + c, load16(out + c) + load16(x + c));
+    for (; c + kFloats <= channels; c += kFloats) store_floats(out + c, load_floats(out + c) + load_floats(x + c));
     for (; c < channels; c++) out[c] += x[c];
   }
 }
