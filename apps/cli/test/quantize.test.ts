@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readNetwork } from '@dsconv/models';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { dsconv, dsconvWith, floatNetwork, temporaryFolder, writeFloat } from './support.js';
+import { dsconv, dsconvWith, floatNetwork, pattern, temporaryFolder, writeFloat } from './support.js';
 
 interface Output {
   bytesBefore: number;
@@ -119,6 +119,69 @@ describe('quantize', () => {
     expect(readFileSync(path('old.safetensors'), 'utf8')).toBe('old');
     await dsconv('quantize', float, '-o', path('old.safetensors'), '--method', 'absmax');
     expect(statSync(path('old.safetensors')).size).toBeGreaterThan(1000);
+  });
+});
+
+describe('quantize --calibrate', () => {
+  let pictures: string;
+
+  beforeAll(async () => {
+    pictures = path('pictures');
+    mkdirSync(pictures);
+    for (let n = 0; n < 8; n++) {
+      await pattern(20 + 3 * n, 40 - 2 * n).toFile(join(pictures, `000${n}.png`));
+    }
+    writeFileSync(join(pictures, 'notes.txt'), 'no picture');
+  });
+
+  const calibrate = (output: string, ...more: string[]) =>
+    dsconv('quantize', float, '-o', path(output), '--bits', '3', '--calibrate', pictures, ...more);
+
+  it('fits the network to the pictures and says on how many', async () => {
+    const run = await calibrate('calibrated.safetensors', '--json');
+    expect(run).toMatchObject({ code: 0, err: '' });
+    expect(run.json()).toMatchObject({ pictures: 8, rounded: [], output: path('calibrated.safetensors') });
+    await dsconv('quantize', float, '-o', path('plain.safetensors'), '--bits', '3');
+    const score = async (model: string) => {
+      const found = await dsconv('eval', pictures, '--model', path(model), '--reference', float, '--json');
+      return found.json<{ agreement: number }>().agreement;
+    };
+    expect(await score('calibrated.safetensors')).toBeGreaterThanOrEqual(await score('plain.safetensors'));
+    const size = (model: string): number => statSync(path(model)).size;
+    // Ratios in the header may have another number of digits.
+    expect(Math.abs(size('calibrated.safetensors') - size('plain.safetensors'))).toBeLessThan(600);
+    const text = await calibrate('text.safetensors', '--filter-mod', '4=2');
+    expect(text.out).toMatch(/^fitted {3}on 2 pictures$/m);
+  });
+
+  it('depends on the seed and on nothing else', async () => {
+    await calibrate('one.safetensors', '--limit', '3');
+    await calibrate('same.safetensors', '--limit', '3');
+    const read = (name: string): Buffer => readFileSync(path(name));
+    expect(read('one.safetensors').equals(read('same.safetensors'))).toBe(true);
+  });
+
+  it('says what is wrong with the pictures', async () => {
+    const none = await calibrate('none.safetensors', '--filter-mod', '100=99');
+    expect(none).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/no picture of '.*' passes --filter-mod/),
+    });
+    const limit = await calibrate('none.safetensors', '--limit', '0');
+    expect(limit).toMatchObject({ code: 1, err: expect.stringMatching(/--limit is 0; expected at least 1/) });
+    const missing = await dsconv(
+      'quantize',
+      float,
+      '-o',
+      path('none.safetensors'),
+      '--calibrate',
+      path('absent'),
+    );
+    expect(missing).toMatchObject({ code: 1, err: expect.stringMatching(/absent/) });
+    writeFileSync(join(pictures, '0009.png'), 'damaged');
+    const damaged = await calibrate('none.safetensors');
+    expect(damaged).toMatchObject({ code: 1, err: expect.stringMatching(/0009\.png/) });
+    expect(existsSync(path('none.safetensors'))).toBe(false);
   });
 });
 

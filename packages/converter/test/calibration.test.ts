@@ -302,6 +302,14 @@ describe('calibration', () => {
     await expect(failing(pictures, 9)).rejects.toThrow(/bits is 9/);
     const short = { count: 2, read: async () => new Float32Array(5) };
     await expect(failing(short)).rejects.toThrow('picture 0 has 5 values; expected 3072 for [32,32,3]');
+    const absent = {
+      count: 16,
+      read: async (n: number) => {
+        if (n === 12) throw new Error('gone');
+        return picture(n);
+      },
+    };
+    await expect(failing(absent)).rejects.toThrow('gone');
     const poisoned = new Map<string, LayerWeights>(float.weights);
     const { filter, bias } = poisoned.get('layer2.1.conv1')!;
     const bad = (filter as Float32Array).slice();

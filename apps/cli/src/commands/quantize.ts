@@ -1,18 +1,30 @@
 import { realpath } from 'node:fs/promises';
 import {
+  type CalibrateOptions,
+  type CalibrationReport,
+  calibrateNetwork,
   checkOutputPath,
   type QuantizationReport,
   quantizeNetwork,
   writeNetworkFile,
 } from '@dsconv/converter';
+import type { Network } from '@dsconv/models';
 import { Option } from 'commander';
 import { useBackend } from '../backends.js';
+import { openCalibrationPictures } from '../calibration.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
 import { FileError } from '../errors.js';
 import { bytes, decibels, table } from '../format.js';
 import { turn } from '../interruption.js';
 import { openNetwork } from '../networks.js';
-import { type CommonOptions, checkRange, integer, integerOrNone, withCommonOptions } from '../options.js';
+import {
+  type CommonOptions,
+  checkRange,
+  integer,
+  integerOrNone,
+  remainder,
+  withCommonOptions,
+} from '../options.js';
 import { createProgress } from '../progress.js';
 
 interface QuantizeOptions extends CommonOptions {
@@ -25,6 +37,11 @@ interface QuantizeOptions extends CommonOptions {
   scales: 'f16' | 'f32';
   method: 'absmax' | 'search';
   architecture?: string;
+  biasCorrection: boolean;
+  calibrate?: string;
+  filterMod?: { modulus: number; remainder: number };
+  limit?: number;
+  seed: number;
 }
 
 export const registerQuantize: RegisterCommand = (program, context) => {
@@ -42,13 +59,25 @@ export const registerQuantize: RegisterCommand = (program, context) => {
       new Option('--scales <format>', 'storage of the scales').choices(['f16', 'f32']).default('f16'),
     )
     .addOption(
-      new Option('--method <name>', 'how scales are fitted').choices(['absmax', 'search']).default('search'),
+      new Option('--method <name>', 'how scales are fitted without --calibrate')
+        .choices(['absmax', 'search'])
+        .default('search'),
     )
+    .option('--no-bias-correction', 'leave biases as they are')
+    .option('--calibrate <dir>', 'unlabelled pictures like those the network is for: keeps more accuracy')
+    .option('--limit <n>', 'calibrate on at most this many, spread evenly over the set', integer)
+    .option(
+      '--filter-mod <m=r>',
+      'calibrate only on pictures whose number leaves remainder r when divided by m',
+      remainder,
+    )
+    .option('--seed <n>', 'of what calibration draws at random', integer, 1)
     .option('--architecture <name>', 'such as resnet50, where the file does not tell')
     .action((input: string, options: QuantizeOptions) => quantize(input, options, context));
   withCommonOptions(command, [
     'dsconv quantize mobilenet/model.json -o mobilenet-8bit.safetensors --bits 8',
     'dsconv quantize resnet50.safetensors -o resnet50-4bit.safetensors --bits 4 --block 64',
+    'dsconv quantize mobilenet/ -o mobilenet-4bit.safetensors --block 32 --calibrate photos/ --limit 125',
   ]);
 };
 
@@ -62,24 +91,35 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
   checkRange('--block', block, 1);
   await checkOutputPath(output);
   await checkNotSame(input, output);
-  // Quantizing needs no backend; one that was asked for must be there all the same.
-  if (options.backend !== undefined || options.verbose) await useBackend(options, io);
+  checkRange('--limit', options.limit, 1);
+  await useBackend(options, io);
   const network = await openNetwork(input, options.architecture);
-  const progress = createProgress(io, options.json === true, 'quantize', network.architecture.layers.length);
-  let result: Awaited<ReturnType<typeof quantizeNetwork>>;
+  const pictures =
+    options.calibrate === undefined
+      ? null
+      : await openCalibrationPictures(options.calibrate, options, network);
+  const label = pictures ? 'calibrate' : 'quantize';
+  const progress = createProgress(io, options.json === true, label, network.architecture.layers.length);
+  const common: CalibrateOptions = {
+    bits,
+    blockSize: block,
+    firstBits,
+    depthwiseBits,
+    activationBits,
+    scales: options.scales === 'f16' ? 'float16' : 'float32',
+    onProgress({ done, layer }) {
+      progress.update(done, layer ?? '');
+    },
+  };
+  let result: { network: Network; report: QuantizationReport | CalibrationReport };
   try {
-    result = await quantizeNetwork(network, {
-      bits,
-      blockSize: block,
-      firstBits,
-      depthwiseBits,
-      activationBits,
-      method,
-      scales: options.scales === 'f16' ? 'float16' : 'float32',
-      onProgress({ done, layer }) {
-        progress.update(done, layer ?? '');
-      },
-    });
+    result = pictures
+      ? await calibrateNetwork(network, pictures, { ...common, seed: options.seed })
+      : await quantizeNetwork(network, {
+          ...common,
+          method,
+          ...(options.biasCorrection ? {} : { biasCorrection: false }),
+        });
   } finally {
     progress.finish();
   }
@@ -97,7 +137,7 @@ async function checkNotSame(input: string, output: string): Promise<void> {
   }
 }
 
-function describe(report: QuantizationReport, output: string): string {
+function describe(report: QuantizationReport | CalibrationReport, output: string): string {
   const { bytesBefore, bytesAfter, kernelBytesBefore, kernelBytesAfter, bitsPerWeight } = report;
   const rows = report.layers.map((layer) => [
     layer.name,
@@ -114,6 +154,9 @@ function describe(report: QuantizationReport, output: string): string {
     table(['layer', 'kind', 'shape', 'bits', 'before', 'after', 'SNR'], rows, [3, 4, 5, 6]),
     `kernels  ${change(kernelBytesBefore, kernelBytesAfter)} (${bitsPerWeight.toFixed(3)} bits per weight)`,
     `file     ${change(bytesBefore, bytesAfter)}`,
+    'pictures' in report
+      ? `fitted   on ${report.pictures} pictures`
+      : `biases   corrected in ${report.correctedBiases} of ${report.layers.length} layers`,
     `wrote ${output}`,
     '',
   ].join('\n');

@@ -76,27 +76,36 @@ export class CalibrationRun {
     const chosen = choosePictures(pictures.count, mostPictures(record(1), memory), seed);
     const batch = largestDivisor(chosen.length, BATCH);
     const calibration = new CalibrationRun(network, record(batch), plans, chosen.length, options);
-    const { inputSize, channels } = architecture;
-    const length = inputSize * inputSize * channels;
-    for (let n = 0; n < chosen.length; n += batch) {
-      const data = new Float32Array(batch * length);
-      for (let i = 0; i < batch; i++) {
-        const picture = await pictures.read(chosen[n + i]!);
-        if (picture.length !== length) {
-          calibration.dispose();
-          throw new InvalidArgumentError(
-            `picture ${chosen[n + i]} has ${picture.length} values; expected ${length} for [${inputSize},${inputSize},${channels}]`,
-          );
-        }
-        data.set(picture, i * length);
+    try {
+      for (let n = 0; n < chosen.length; n += batch) {
+        await calibration.begin(pictures, chosen.slice(n, n + batch));
       }
-      const x = tensor4d(data, [batch, inputSize, inputSize, channels]);
-      for (const streams of [calibration.float, calibration.quantized]) {
-        streams.push(Stream.start(calibration.structure, calibration.constants, x));
-      }
-      x.dispose();
+    } catch (error) {
+      calibration.dispose();
+      throw error;
     }
     return calibration;
+  }
+
+  /** Puts both networks before a batch of pictures. */
+  private async begin(pictures: CalibrationPictures, indices: readonly number[]): Promise<void> {
+    const { inputSize, channels } = this.network.architecture;
+    const length = inputSize * inputSize * channels;
+    const data = new Float32Array(indices.length * length);
+    for (const [n, index] of indices.entries()) {
+      const picture = await pictures.read(index);
+      if (picture.length !== length) {
+        throw new InvalidArgumentError(
+          `picture ${index} has ${picture.length} values; expected ${length} for [${inputSize},${inputSize},${channels}]`,
+        );
+      }
+      data.set(picture, n * length);
+    }
+    const x = tensor4d(data, [indices.length, inputSize, inputSize, channels]);
+    for (const streams of [this.float, this.quantized]) {
+      streams.push(Stream.start(this.structure, this.constants, x));
+    }
+    x.dispose();
   }
 
   /** Quantizes a convolution; both networks then stand behind it. */
