@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { registerBench } from './commands/bench.js';
 import { registerClassify } from './commands/classify.js';
+import { registerConvert } from './commands/convert.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
 import { registerInspect } from './commands/inspect.js';
@@ -36,6 +37,7 @@ DSCONV_CPU_TIER forces a tier of the CPU backend; DSCONV_DEBUG=1 shows where an 
     );
   for (const register of [
     registerQuantize,
+    registerConvert,
     registerClassify,
     registerEval,
     registerInspect,

@@ -1,0 +1,87 @@
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { GraphFiles, typed, windows } from '../../../packages/converter/test/support/graph-files.js';
+import { dsconv, dsconvWith, temporaryFolder, writeFloat } from './support.js';
+
+const folder = temporaryFolder();
+const path = (name: string): string => join(folder, name);
+const source = path('source');
+
+beforeAll(() => {
+  const numbers = (length: number): Float32Array =>
+    Float32Array.from({ length }, (_, n) => Math.sin(n * 2.7));
+  const g = new GraphFiles();
+  g.placeholder('x', [-1, -1, -1, 3]);
+  g.floats('stem/w', [3, 3, 3, 16], numbers(432));
+  g.node('stem', 'Conv2D', ['x', 'stem/w'], windows(1, 'SAME'));
+  g.node('stem/relu', 'Relu', ['stem']);
+  g.floats('body/w', [3, 3, 16, 32], numbers(4608));
+  g.node('body', 'Conv2D', ['stem/relu', 'body/w'], windows(1, 'SAME'));
+  g.ints('axes', [1, 2]);
+  g.node('y', 'Mean', ['body', 'axes'], { ...typed, keep_dims: { b: false } });
+  g.write(source, 'x', 'y');
+});
+
+const convert = (...argv: string[]) => dsconv('convert', ...argv);
+const SHAPE = ['--input-shape', 'x=1,8,8,3'];
+
+describe('convert', () => {
+  it('writes a model and reports what it did', async () => {
+    const run = await convert(
+      source,
+      '-o',
+      path('small'),
+      ...SHAPE,
+      '--bits',
+      '4',
+      '--layer',
+      'bod*=3',
+      '--json',
+    );
+    expect(run).toMatchObject({ code: 0, err: '' });
+    const report = run.json<{
+      layers: { name: string; bits: number }[];
+      bytesAfter: number;
+      verification: { outputs: { name: string; snrDb: number }[]; notCompared: null };
+    }>();
+    expect(report.layers.map(({ name, bits }) => [name, bits])).toEqual([
+      ['stem/relu', 8],
+      ['body', 3],
+    ]);
+    expect(report.verification).toMatchObject({ notCompared: null, outputs: [{ name: 'y' }] });
+    const written = readdirSync(path('small'));
+    expect(written).toContain('model.json');
+    const sizes = written.map((name) => statSync(join(path('small'), name)).size);
+    expect(sizes.reduce((a, b) => a + b)).toBe(report.bytesAfter);
+  });
+
+  it('prints a table for people and a bar on a terminal', async () => {
+    const run = await dsconvWith({ isTTY: true }, 'convert', source, '-o', path('text'), ...SHAPE);
+    expect(run.out).toMatch(/^body +conv2d +3×3×16×32 +8 .* dB$/m);
+    expect(run.out).toMatch(/^kept {5}1 Placeholder, 1 Mean$/m);
+    expect(run.out).toMatch(/^compared y: \d+\.\d dB on random inputs$/m);
+    expect(run.out).toMatch(/2 convolutions at \d\.\d{3} bits per weight$/m);
+    expect(run.err).toMatch(/convert [█░]{24} \d\/2/);
+    const plain = await convert(source, '-o', path('text'), '--no-verify');
+    expect(plain.out).toMatch(/^compared not: not asked for$/m);
+  });
+
+  it('tells errors in one sentence and writes nothing', async () => {
+    const fails = async (code: number, message: RegExp, ...argv: string[]): Promise<void> => {
+      const run = await convert(...argv, '-o', path('none'));
+      expect(run).toMatchObject({ code, out: '', err: expect.stringMatching(message) });
+      expect(existsSync(path('none'))).toBe(false);
+    };
+    await fails(1, /'x' has the open shape \[\?,\?,\?,3\]/, source);
+    await fails(1, /'head', which fits no convolution; expected names such as/, source, '--layer', 'head=4');
+    await fails(2, /Expected PATTERN=BITS/, source, '--layer', 'head');
+    await fails(2, /Expected NAME=SIZES/, source, '--input-shape', 'x');
+    await fails(1, /--bits is 9/, source, '--bits', '9');
+    await fails(1, /absent/, path('absent'));
+    await fails(1, /is not JSON/, writeFloat(path('float.safetensors')));
+    mkdirSync(path('layers'));
+    writeFileSync(join(path('layers'), 'model.json'), '{"modelTopology":{"model_config":{}}}');
+    await fails(1, /is a LayersModel, of which only networks of the zoo/, path('layers'));
+  });
+});
