@@ -4,12 +4,10 @@ import type { TraceNode, TraceTensor, ValueId } from '@dsconv/core';
 import { type DSConvFilter, dsconv2d, dsDepthwiseConv2d } from '@dsconv/core';
 import {
   add,
-  conv2d,
-  depthwiseConv2d,
   engine,
+  fused,
   type NamedAttrMap,
   type NamedTensorMap,
-  pad,
   relu,
   relu6,
   reshape,
@@ -168,21 +166,21 @@ export function runFloat(
   bias: Tensor1D | null,
 ): Tensor4D {
   const { geometry: g } = attributes;
-  const padded =
-    g.padTop + g.padBottom + g.padLeft + g.padRight === 0
-      ? x
-      : pad(x, [
-          [0, 0],
-          [g.padTop, g.padBottom],
-          [g.padLeft, g.padRight],
-          [0, 0],
-        ]);
-  const convolve = depthwise ? depthwiseConv2d : conv2d;
-  const y = convolve(padded, weights, [g.strideHeight, g.strideWidth], 'valid', 'NHWC', [
-    g.dilationHeight,
-    g.dilationWidth,
-  ]) as Tensor4D;
-  return bias ? add(y, bias) : y;
+  return (depthwise ? fused.depthwiseConv2d : fused.conv2d)({
+    x,
+    filter: weights,
+    strides: [g.strideHeight, g.strideWidth],
+    dilations: [g.dilationHeight, g.dilationWidth],
+    // Explicit padding is missing from the types of the fused operators only.
+    pad: [
+      [0, 0],
+      [g.padTop, g.padBottom],
+      [g.padLeft, g.padRight],
+      [0, 0],
+    ] as unknown as 'same',
+    activation: 'linear',
+    ...(bias ? { bias } : {}),
+  }) as Tensor4D;
 }
 
 /** What follows a convolution: the residual, then the activation. */
