@@ -126,6 +126,9 @@ export interface DSConvNative {
    */
   measurePeaks(): { isa: Isa; int8Dot: number; floatFma: number };
 
+  /** Gives memory that the C heap holds but does not use back to the system, where that is not a matter of course: with glibc. */
+  trim(): void;
+
   // ---- threads ---------------------------------------------------------------------------------------------------------------
   /** Threads of the process-wide pool, the caller included: 1..256. Takes effect at the next call or step. Starts with 1. */
   setThreads(n: number): void;

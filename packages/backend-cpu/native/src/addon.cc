@@ -4,7 +4,12 @@
 #include <cmath>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "kernels.h"
 #include "peaks.h"
@@ -218,6 +223,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     result.Set("int8Dot", peaks.int8_dot);
     result.Set("floatFma", peaks.float_fma);
     return result;
+  }));
+  exports.Set("trim", Napi::Function::New(env, [](const Napi::CallbackInfo&) {
+#ifdef __GLIBC__
+    malloc_trim(0);  // the heap keeps what was freed between blocks that live
+#endif
   }));
   define_filters(env, exports, environment);
   define_eager(env, exports);

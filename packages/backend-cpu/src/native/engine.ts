@@ -18,10 +18,14 @@ import { callRecord, windowOf } from './call-record.js';
 import { ACTIVATION, BINARY, UNARY } from './codes.js';
 import { packFilter } from './pack-filter.js';
 
+/** Milliseconds from a plan's creation to {@link NativeEngine.trimSoon}: after the loading code has dropped its parts of the network. */
+const TRIM_DELAY = 100;
+
 export class NativeEngine implements Engine, ExtraKernels {
   readonly heap = null;
   readonly extra = this;
   private readonly filters: FilterCache<PackedFilter>;
+  private trimming: ReturnType<typeof setTimeout> | null = null;
 
   constructor(readonly native: DSConvNative) {
     this.filters = new FilterCache(
@@ -61,6 +65,16 @@ export class NativeEngine implements Engine, ExtraKernels {
   ): void {
     const values = y as Float32Array;
     this.native.bfpRound(values, values, pixels, channels, groups, blockSize, bits);
+  }
+
+  /** Loading and packing leave tens of megabytes of holes in the heap, which it would keep. Once for plans that are made in a row. */
+  trimSoon(): void {
+    this.trimming ??= setTimeout(() => {
+      this.trimming = null;
+      this.native.trim();
+    }, TRIM_DELAY);
+    // A program that is done need not wait.
+    this.trimming.unref();
   }
 
   /** A filter's packing, which lives as long as the filter does, and in plans until they are gone. */

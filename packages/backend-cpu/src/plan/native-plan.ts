@@ -46,6 +46,7 @@ export class NativeCompiledPlan implements CompiledPlan {
       this.releaseFilters();
       throw error;
     }
+    engine.trimSoon();
   }
 
   get arenaBytes(): number {
