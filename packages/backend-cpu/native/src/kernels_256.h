@@ -1,10 +1,9 @@
-// The 256-bit x86 sets (AVX2 and AVX-VNNI): the tile in two halves of 16 channels, 4 rows at a time, since there are 16 registers. The including
+// The 256-bit x86 sets (AVX2 and AVX-VNNI): the tile in two halves of 16 channels, since there are 16 registers. The including
 // file defines struct Dots, which adds the products of one weight set (4 depths of 8 channels a vector) to accumulators.
 #pragma once
 
 #include <immintrin.h>
 
-#define DSCONV_VECTOR_ROWS 3
 #include "kernels_vector.h"
 
 namespace dsconv {
@@ -13,25 +12,52 @@ namespace {
 #define DSCONV_INLINE inline __attribute__((always_inline))
 #define DSCONV_UNROLL _Pragma("GCC unroll 8")
 
-DSCONV_INLINE __m256i broadcast_dword(const int8_t* p) {
-  int32_t v;
-  __builtin_memcpy(&v, p, 4);
-  return _mm256_set1_epi32(v);
+// 4 mantissas as an operand of assembly. The rows' products are assembly because 6 rows by 2 vectors of sums leave 4 registers, for 2 vectors of
+// weights and 2 for a row: when a compiler orders them, it wants more and moves sums to the stack.
+typedef int32_t Four __attribute__((aligned(1), may_alias));
+
+// 8 channels of one weight set. The mask stays in memory, for the same reason.
+template <int Storage, int Set>
+DSCONV_INLINE __m256i unpack(const uint8_t* w, __m256i& mask) {
+  const __m256i packed = _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+  if (Storage == 8) return packed;
+  const __m256i low = Set == 0 ? packed : _mm256_srli_epi16(packed, Set * Storage);
+  asm volatile("" : "+m"(mask));
+  return _mm256_and_si256(low, mask);
 }
 
-template <int Storage, int Set>
-DSCONV_INLINE __m256i unpack(__m256i w) {
-  if (Storage == 8) return w;
-  return _mm256_and_si256(Set == 0 ? w : _mm256_srli_epi16(w, Set * Storage), _mm256_set1_epi8((1 << Storage) - 1));
+// Adds a block's sums, times its scales, to the float sums in `out`.
+template <int Rows, bool Plain, bool Scaled>
+DSCONV_INLINE void add_block(const __m256i (&acc)[Rows][2], const BlockRecord* const* records, int64_t j, const float* scales, float* out, size_t ldo) {
+  const __m256 scale[2] = {Scaled ? _mm256_loadu_ps(scales) : __m256(), Scaled ? _mm256_loadu_ps(scales + 8) : __m256()};
+  DSCONV_UNROLL
+  for (int r = 0; r < Rows; r++, out += ldo) {
+    const __m256 magic = _mm256_castsi256_ps(_mm256_set1_epi32(int32_t(records[r][j].magic)));
+    DSCONV_UNROLL
+    for (int v = 0; v < 2; v++) {
+      const __m256 before = _mm256_loadu_ps(out + 8 * v);
+      __m256 p, after;
+      if (Plain) {
+        p = _mm256_cvtepi32_ps(acc[r][v]);
+        if (Scaled) p = _mm256_mul_ps(p, scale[v]);
+        after = _mm256_fmadd_ps(p, magic, before);
+      } else {
+        p = _mm256_sub_ps(_mm256_castsi256_ps(acc[r][v]), magic);
+        after = Scaled ? _mm256_fmadd_ps(p, scale[v], before) : _mm256_add_ps(p, before);
+      }
+      _mm256_storeu_ps(out + 8 * v, after);
+    }
+  }
 }
 
 // Rows by 16 channels. `stride`: bytes from one step of this column to the next (128 in a tile of two vectors). Float sums live in `out`.
 template <int Storage, int Rows>
-DSCONV_INLINE void half_tile(const TileArgs& a, int r0, const uint8_t* weights, const float* all_scales, size_t vectors, float* out) {
+DSCONV_INLINE void half_tile(const TileArgs& a, const uint8_t* weights, const float* all_scales, size_t vectors, float* out) {
+  const size_t ldo = a.ldo;
   DSCONV_UNROLL
   for (int r = 0; r < Rows; r++) {
-    _mm256_storeu_ps(out + r * a.ldo, _mm256_setzero_ps());
-    _mm256_storeu_ps(out + r * a.ldo + 8, _mm256_setzero_ps());
+    _mm256_storeu_ps(out + r * ldo, _mm256_setzero_ps());
+    _mm256_storeu_ps(out + r * ldo + 8, _mm256_setzero_ps());
   }
   const size_t stride = 64 * vectors;
   for (int t = 0; t < a.tap_count; t++) {
@@ -39,39 +65,32 @@ DSCONV_INLINE void half_tile(const TileArgs& a, int r0, const uint8_t* weights, 
     const uint8_t* w = weights + tap.tap * a.tap_weights * vectors;
     const float* scales = all_scales ? all_scales + tap.tap * a.tap_scales * vectors : nullptr;
     for (int64_t j = 0; j < a.blocks; j++) {
-      const int steps = j == a.blocks - 1 ? a.last_steps : a.steps;
+      const int64_t steps = j == a.blocks - 1 ? a.last_steps : a.steps;
       const int8_t* x[Rows];
-      DSCONV_UNROLL
-      for (int r = 0; r < Rows; r++) x[r] = tap.x[r0 + r] + j * a.block;
-      // Starts are those of the magic form; here the integer sum is wanted alone.
       __m256i acc[Rows][2];
       DSCONV_UNROLL
       for (int r = 0; r < Rows; r++) {
-        const BlockRecord& record = tap.record[r0 + r][j];
-        acc[r][0] = acc[r][1] = _mm256_set1_epi32(record.start);
+        x[r] = tap.x[r] + j * a.block;
+        acc[r][0] = acc[r][1] = _mm256_set1_epi32(tap.record[r][j].start);
       }
       Dots<Storage, Rows>::run(acc, w, stride, x, steps);
       w += stride * steps;
-      DSCONV_UNROLL
-      for (int r = 0; r < Rows; r++) {
-        const __m256 magic = _mm256_castsi256_ps(_mm256_set1_epi32(int32_t(tap.record[r0 + r][j].magic)));
-        DSCONV_UNROLL
-        for (int v = 0; v < 2; v++) {
-          float* at = out + r * a.ldo + 8 * v;
-          __m256 p;
-          if (a.plain) {
-            p = _mm256_cvtepi32_ps(acc[r][v]);
-            if (scales) p = _mm256_mul_ps(p, _mm256_loadu_ps(scales + 8 * v));
-            _mm256_storeu_ps(at, _mm256_fmadd_ps(p, magic, _mm256_loadu_ps(at)));
-          } else {
-            p = _mm256_sub_ps(_mm256_castsi256_ps(acc[r][v]), magic);
-            _mm256_storeu_ps(at, scales ? _mm256_fmadd_ps(p, _mm256_loadu_ps(scales + 8 * v), _mm256_loadu_ps(at)) : _mm256_add_ps(p, _mm256_loadu_ps(at)));
-          }
-        }
+      if (a.plain) {
+        if (scales) add_block<Rows, true, true>(acc, tap.record, j, scales, out, ldo);
+        else add_block<Rows, true, false>(acc, tap.record, j, scales, out, ldo);
+      } else {
+        if (scales) add_block<Rows, false, true>(acc, tap.record, j, scales, out, ldo);
+        else add_block<Rows, false, false>(acc, tap.record, j, scales, out, ldo);
       }
       if (scales) scales += 16 * vectors;
     }
   }
+}
+
+template <int Storage, int Rows>
+DSCONV_INLINE void rows_of_half_tile(const TileArgs& a, const uint8_t* weights, const float* scales, size_t vectors, float* out) {
+  if (a.count == Rows) half_tile<Storage, Rows>(a, weights, scales, vectors, out);
+  else if constexpr (Rows > 1) rows_of_half_tile<Storage, Rows - 1>(a, weights, scales, vectors, out);
 }
 
 template <int Storage>
@@ -82,12 +101,9 @@ void tile_256(const TileArgs& a) {
     const uint8_t* w = a.weights + first * a.vector_weights + 64 * (v - first);
     const float* scales = a.scales ? a.scales + first * a.vector_scales + 16 * (v - first) : nullptr;
     float* out = a.out + 16 * v;
-    int r = 0;
-    for (; r + kRowsAtOnce <= a.count; r += kRowsAtOnce) half_tile<Storage, kRowsAtOnce>(a, r, w, scales, vectors, out + r * a.ldo);
-    for (; r + 2 <= a.count; r += 2) half_tile<Storage, 2>(a, r, w, scales, vectors, out + r * a.ldo);
-    for (; r < a.count; r++) half_tile<Storage, 1>(a, r, w, scales, vectors, out + r * a.ldo);
+    rows_of_half_tile<Storage, kTileRows>(a, w, scales, vectors, out);
     if (!a.shifts) continue;
-    for (r = 0; r < a.count; r++) {
+    for (int r = 0; r < a.count; r++) {
       for (int t = 0; t < a.tap_count; t++) {
         const float* totals = a.sums + (a.taps[t].record[r] - a.records);
         const float* shift = a.shifts + first * a.vector_scales + a.taps[t].tap * a.tap_scales * vectors + 16 * (v - first);
@@ -101,46 +117,90 @@ void tile_256(const TileArgs& a) {
 
 // ---- block floating point: 8 floats at a time --------------------------------------------------------------------------------
 
+// Bits of the largest magnitude.
+DSCONV_INLINE uint32_t largest_of(const float* x, int length) {
+  const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
+  const auto at = [&](int c) { return _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + c)), magnitude); };
+  __m256i best = _mm256_setzero_si256(), other = best;
+  int c = 0;
+  for (; c + 16 <= length; c += 16) {
+    best = _mm256_max_epu32(best, at(c));
+    other = _mm256_max_epu32(other, at(c + 8));
+  }
+  if (c + 8 <= length) {
+    best = _mm256_max_epu32(best, at(c));
+    c += 8;
+  }
+  best = _mm256_max_epu32(best, other);
+  __m128i half = _mm_max_epu32(_mm256_castsi256_si128(best), _mm256_extracti128_si256(best, 1));
+  half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0x4E));
+  half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0xB1));
+  uint32_t largest = uint32_t(_mm_cvtsi128_si32(half));
+  for (; c < length; c++) largest = max_of(largest, bits_of(x[c]) & 0x7FFFFFFFu);
+  return largest;
+}
+
+// Mantissas of a block, and their sum: x + magic (image.h) has x rounded in its low bits.
+DSCONV_INLINE int32_t round_block(const float* x, int length, uint32_t magic, int limit, int8_t* to) {
+  const __m256 shift = _mm256_set1_ps(float_of(magic));
+  const __m256i base = _mm256_set1_epi32(int32_t(magic)), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i high = _mm256_set1_epi8(int8_t(limit)), low = _mm256_set1_epi8(int8_t(-limit));
+  const auto rounded = [&](int c) { return _mm256_sub_epi32(_mm256_castps_si256(_mm256_add_ps(_mm256_loadu_ps(x + c), shift)), base); };
+  __m256i total = _mm256_setzero_si256();
+  const auto add = [&](__m256i m) { total = _mm256_add_epi32(total, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), m), _mm256_set1_epi16(1))); };
+  int c = 0;
+  for (; c + 32 <= length; c += 32) {
+    const __m256i words = _mm256_packs_epi32(rounded(c), rounded(c + 8)), more = _mm256_packs_epi32(rounded(c + 16), rounded(c + 24));
+    __m256i m = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words, more), order);
+    m = _mm256_max_epi8(_mm256_min_epi8(m, high), low);
+    add(m);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + c), m);
+  }
+  for (; c + 8 <= length; c += 8) {
+    const __m256i m = rounded(c);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
+    __m128i bytes = _mm_packs_epi16(words, _mm_setzero_si128());
+    bytes = _mm_max_epi8(_mm_min_epi8(bytes, _mm256_castsi256_si128(high)), _mm256_castsi256_si128(low));
+    add(_mm256_zextsi128_si256(bytes));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to + c), bytes);
+  }
+  __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
+  t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
+  t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
+  int32_t sum = _mm_cvtsi128_si32(t);
+  for (; c < length; c++) {
+    const int m = int(bits_of(x[c] + float_of(magic)) - magic);
+    to[c] = int8_t(min_of(max_of(m, -limit), limit));
+    sum += to[c];
+  }
+  return sum;
+}
+
+// Rows are independent, so that their latencies overlap: all magnitudes first, then all mantissas.
 inline bool quantize_256(const QuantizeArgs& q) {
   bool huge = false;
-  const int limit = (1 << (q.mantissa - 1)) - 1, whole = q.length & ~7;
-  const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
+  const int limit = (1 << (q.mantissa - 1)) - 1;
+  uint32_t largest[kTileRows];
+  for (int r = 0; r < q.rows; r++) largest[r] = largest_of(q.source + r * q.ld, q.length);
   for (int r = 0; r < q.rows; r++) {
-    const float* x = q.source + r * q.ld;
-    __m256i best = _mm256_setzero_si256();
-    for (int c = 0; c < whole; c += 8) best = _mm256_max_epu32(best, _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + c)), magnitude));
-    __m128i half = _mm_max_epu32(_mm256_castsi256_si128(best), _mm256_extracti128_si256(best, 1));
-    half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0x4E));
-    half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0xB1));
-    uint32_t largest = uint32_t(_mm_cvtsi128_si32(half));
-    for (int c = whole; c < q.length; c++) largest = max_of(largest, bits_of(x[c]) & 0x7FFFFFFFu);
-    const uint32_t biased = largest >> 23;
+    const uint32_t biased = largest[r] >> 23;
+    const int e = int(biased) - 127 - (q.mantissa - 2);
     int32_t sum = 0;
     if (biased < kMinBiased || biased == 255) {
       std::memset(q.mantissas[r], 0, size_t(q.length));
+    } else if (e > kMaxMagicExponent) {
+      QuantizeArgs one = q;
+      one.source += r * q.ld;
+      one.rows = 1;
+      one.mantissas[0] = q.mantissas[r];
+      one.records[0] = q.records[r];
+      one.sums[0] = q.sums[r];
+      huge |= quantize_scalar(one);
+      continue;
     } else {
-      const float inverse = float_of(((254 + q.mantissa - 2) << 23) - (biased << 23));
-      const __m256 s = _mm256_set1_ps(inverse);
-      const __m256i high = _mm256_set1_epi32(limit), low = _mm256_set1_epi32(-limit);
-      __m256i total = _mm256_setzero_si256();
-      for (int c = 0; c < whole; c += 8) {
-        __m256i m = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + c), s));
-        m = _mm256_min_epi32(_mm256_max_epi32(m, low), high);
-        total = _mm256_add_epi32(total, m);
-        const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(q.mantissas[r] + c), _mm_packs_epi16(words, words));
-      }
-      __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-      t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
-      t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
-      sum = _mm_cvtsi128_si32(t);
-      for (int c = whole; c < q.length; c++) {
-        const int m = min_of(max_of(round_scalar(x[c] * inverse), -limit), limit);
-        q.mantissas[r][c] = int8_t(m);
-        sum += m;
-      }
+      sum = round_block(q.source + r * q.ld, q.length, uint32_t(e + 23 + 127) << 23 | 0x400000u, limit, q.mantissas[r]);
     }
-    const BlockRecord record = record_of(largest, sum, q.mantissa, q.storage, q.plain, &huge);
+    const BlockRecord record = record_of(largest[r], sum, q.mantissa, q.storage, q.plain, &huge);
     *q.records[r] = record;
     if (q.sums[r]) *q.sums[r] = scale_of(record, q.plain) * float(sum);
   }
@@ -165,13 +225,15 @@ inline void epilogue_256(const EpilogueArgs& e) {
   if (e.activation > kRelu6) return epilogue_scalar(e);
   const __m256 lower = _mm256_set1_ps(e.activation == kLinear ? -INFINITY : 0.0f), upper = _mm256_set1_ps(e.activation == kRelu6 ? 6.0f : INFINITY);
   const int whole = e.channels & ~7;
+  const float *scale = e.scale, *bias = e.bias;
   for (int r = 0; r < e.rows; r++) {
     float* row = e.tile + r * e.ld;
+    const float* residual = e.has_residual ? e.residual[r] : nullptr;
     for (int c = 0; c < whole; c += 8) {
       __m256 v = _mm256_loadu_ps(row + c);
-      if (e.scale) v = _mm256_mul_ps(v, _mm256_loadu_ps(e.scale + c));
-      if (e.bias) v = _mm256_add_ps(v, _mm256_loadu_ps(e.bias + c));
-      if (e.has_residual) v = _mm256_add_ps(v, _mm256_loadu_ps(e.residual[r] + c));
+      if (scale) v = _mm256_mul_ps(v, _mm256_loadu_ps(scale + c));
+      if (bias) v = _mm256_add_ps(v, _mm256_loadu_ps(bias + c));
+      if (residual) v = _mm256_add_ps(v, _mm256_loadu_ps(residual + c));
       _mm256_storeu_ps(row + c, _mm256_min_ps(upper, _mm256_max_ps(lower, v)));
     }
   }

@@ -6,7 +6,6 @@
 namespace dsconv {
 namespace {
 
-constexpr int kRowsAtOnce = 6;
 template <int Storage, int Rows>
 struct Dots;
 
@@ -21,25 +20,22 @@ namespace {
 template <int Storage, int Rows>
 struct Dots {
   template <int Set>
-  static DSCONV_INLINE void sets(__m256i (&acc)[Rows][2], const uint8_t* w, const int8_t* const (&x)[Rows]) {
+  static DSCONV_INLINE void sets(__m256i (&acc)[Rows][2], const uint8_t* w, const int8_t* const (&x)[Rows], int64_t at, __m256i& mask) {
     if constexpr (Set < 8 / Storage) {
-      const __m256i u0 = unpack<Storage, Set>(_mm256_load_si256(reinterpret_cast<const __m256i*>(w)));
-      const __m256i u1 = unpack<Storage, Set>(_mm256_load_si256(reinterpret_cast<const __m256i*>(w + 32)));
+      const __m256i u0 = unpack<Storage, Set>(w, mask), u1 = unpack<Storage, Set>(w + 32, mask);
       DSCONV_UNROLL
       for (int r = 0; r < Rows; r++) {
-        const __m256i a = broadcast_dword(x[r] + 4 * Set);
-        acc[r][0] = _mm256_dpbusd_avx_epi32(acc[r][0], u0, a);
-        acc[r][1] = _mm256_dpbusd_avx_epi32(acc[r][1], u1, a);
+        __m256i four;
+        asm volatile("vpbroadcastd %[x], %[four]\n\t%{vex%} vpdpbusd %[four], %[u0], %[s0]\n\t%{vex%} vpdpbusd %[four], %[u1], %[s1]"
+                     : [s0] "+x"(acc[r][0]), [s1] "+x"(acc[r][1]), [four] "=&x"(four)
+                     : [u0] "x"(u0), [u1] "x"(u1), [x] "m"(*reinterpret_cast<const Four*>(x[r] + at + 4 * Set)));
       }
-      sets<Set + 1>(acc, w, x);
+      sets<Set + 1>(acc, w, x, at, mask);
     }
   }
-  static DSCONV_INLINE void run(__m256i (&acc)[Rows][2], const uint8_t* w, size_t stride, const int8_t* (&x)[Rows], int steps) {
-    for (int step = 0; step < steps; step++, w += stride) {
-      sets<0>(acc, w, x);
-      DSCONV_UNROLL
-      for (int r = 0; r < Rows; r++) x[r] += 32 / Storage;
-    }
+  static DSCONV_INLINE void run(__m256i (&acc)[Rows][2], const uint8_t* w, size_t stride, const int8_t* const (&x)[Rows], int64_t steps) {
+    __m256i mask = _mm256_set1_epi8((1 << (Storage & 7)) - 1);
+    for (int64_t at = 0; at < steps * (32 / Storage); at += 32 / Storage, w += stride) sets<0>(acc, w, x, at, mask);
   }
 };
 
