@@ -17,11 +17,10 @@ namespace {
 typedef int32_t Four __attribute__((aligned(1), may_alias));
 
 // 8 channels of one weight set. The mask stays in memory, for the same reason.
-template <int Storage, int Set>
+template <int Shift>
 DSCONV_INLINE __m256i unpack(const uint8_t* w, __m256i& mask) {
   const __m256i packed = _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
-  if (Storage == 8) return packed;
-  const __m256i low = Set == 0 ? packed : _mm256_srli_epi16(packed, Set * Storage);
+  const __m256i low = Shift == 0 ? packed : _mm256_srli_epi16(packed, Shift);
   asm volatile("" : "+m"(mask));
   return _mm256_and_si256(low, mask);
 }

@@ -1,7 +1,7 @@
 // Plain AVX2. vpmaddubsw adds pairs of u8 * s8 products in 16 bits and saturates, so:
 //   4 and 2 bits: a pair is at most 2 * 15 * 127 = 3810 in size, and 8 of them fit 16 bits exactly (8 * 3810 = 30480 < 32768): runs of 4 steps
 //   (8 sets of 4 depths, or 16 of 2 bits) are added in 16 bits, then widened by vpmaddwd with ones, which joins the two halves of a channel's 4 depths.
-//   8 bits: u8 up to 255 would saturate: weights and activations are widened to 16 bits and multiplied by vpmaddwd.
+//   8 bits: u8 up to 255 would saturate: the halves of the bytes are multiplied one after the other, and the upper sums widened with sixteens.
 #include <immintrin.h>
 
 #include "kernels.h"
@@ -22,14 +22,15 @@ namespace {
 
 template <int Storage, int Rows>
 struct Dots {
-  static constexpr int kSets = 8 / Storage, kStepDepth = 4 * kSets, kStepsAtOnce = 4;
+  static constexpr int kBits = min_of(Storage, 4), kPasses = Storage / kBits, kSets = 8 / Storage, kStepDepth = 4 * kSets, kStepsAtOnce = Storage == 8 ? 8 : 4;
   typedef __m256i Sums[Rows][2];
 
-  // Products of one set. The first of a run replace the sums.
-  template <bool First, int Set>
+  // Products of the sets of a step. The first of a run replace the sums.
+  template <int Pass, bool First, int Set>
   static DSCONV_INLINE void sets(Sums& sums, const uint8_t* w, const int8_t* const (&x)[Rows], int64_t at, __m256i& mask) {
     if constexpr (Set < kSets) {
-      const __m256i u0 = unpack<Storage, Set>(w, mask), u1 = unpack<Storage, Set>(w + 32, mask);
+      constexpr int shift = (Pass + Set) * kBits;
+      const __m256i u0 = unpack<shift>(w, mask), u1 = unpack<shift>(w + 32, mask);
       DSCONV_UNROLL
       for (int r = 0; r < Rows; r++) {
         const Four& from = *reinterpret_cast<const Four*>(x[r] + at + 4 * Set);
@@ -45,71 +46,42 @@ struct Dots {
                        : [u0] "x"(u0), [u1] "x"(u1), [x] "m"(from));
         }
       }
-      sets<First, Set + 1>(sums, w, x, at, mask);
+      sets<Pass, First, Set + 1>(sums, w, x, at, mask);
     }
   }
-  template <int Step>
+  template <int Pass, int Step>
   static DSCONV_INLINE void steps_from(Sums& sums, const uint8_t* w, size_t stride, const int8_t* const (&x)[Rows], int64_t at, __m256i& mask) {
     if constexpr (Step < kStepsAtOnce) {
-      sets<Step == 0, 0>(sums, w, x, at + Step * kStepDepth, mask);
-      steps_from<Step + 1>(sums, w + stride, stride, x, at, mask);
+      sets<Pass, Step == 0, 0>(sums, w, x, at + Step * kStepDepth, mask);
+      steps_from<Pass, Step + 1>(sums, w + stride, stride, x, at, mask);
     }
   }
-  static DSCONV_INLINE void widen(Sums& acc, const Sums& sums) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    DSCONV_UNROLL
-    for (int r = 0; r < Rows; r++) {
-      acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(sums[r][0], ones));
-      acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(sums[r][1], ones));
+  // The sums of kStepsAtOnce steps, or fewer.
+  template <bool Full, int Pass>
+  static DSCONV_INLINE void add_steps(Sums& acc, const uint8_t* w, size_t stride, const int8_t* const (&x)[Rows], int64_t at, int64_t steps, __m256i& mask) {
+    if constexpr (Pass < kPasses) {
+      asm volatile("" : "+m"(acc));  // out of the registers
+      Sums sums;
+      if constexpr (Full) {
+        steps_from<Pass, 0>(sums, w, stride, x, at, mask);
+      } else {
+        sets<Pass, true, 0>(sums, w, x, at, mask);
+        for (int64_t step = 1; step < steps; step++) sets<Pass, false, 0>(sums, w + step * stride, x, at + step * kStepDepth, mask);
+      }
+      const __m256i factor = _mm256_set1_epi16(Pass == 0 ? 1 : 16);
+      DSCONV_UNROLL
+      for (int r = 0; r < Rows; r++) {
+        acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(sums[r][0], factor));
+        acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(sums[r][1], factor));
+      }
+      add_steps<Full, Pass + 1>(acc, w, stride, x, at, steps, mask);
     }
   }
   static DSCONV_INLINE void run(Sums& acc, const uint8_t* w, size_t stride, const int8_t* const (&x)[Rows], int64_t steps) {
-    __m256i mask = _mm256_set1_epi8((1 << Storage) - 1);
+    __m256i mask = _mm256_set1_epi8((1 << kBits) - 1);
     int64_t at = 0;
-    for (; steps >= kStepsAtOnce; steps -= kStepsAtOnce, at += kStepsAtOnce * kStepDepth, w += kStepsAtOnce * stride) {
-      asm volatile("" : "+m"(acc));  // out of the registers
-      Sums sums;
-      steps_from<0>(sums, w, stride, x, at, mask);
-      widen(acc, sums);
-    }
-    if (steps > 0) {
-      asm volatile("" : "+m"(acc));
-      Sums sums;
-      sets<true, 0>(sums, w, x, at, mask);
-      while (--steps) sets<false, 0>(sums, w += stride, x, at += kStepDepth, mask);
-      widen(acc, sums);
-    }
-  }
-};
-
-// 8 bits: a vector of 8 channels by 4 depths becomes two of 4 channels by 4 words; sums of the two pairs of a channel are joined at the end.
-template <int Rows>
-struct Dots<8, Rows> {
-  static DSCONV_INLINE void run(__m256i (&acc)[Rows][2], const uint8_t* w, size_t stride, const int8_t* const (&x)[Rows], int64_t steps) {
-    for (int v = 0; v < 2; v++) {
-      __m256i wide[Rows][2];
-      DSCONV_UNROLL
-      for (int r = 0; r < Rows; r++) wide[r][0] = wide[r][1] = _mm256_setzero_si256();
-      const uint8_t* from = w + 32 * v;
-      for (int64_t step = 0; step < steps; step++, from += stride) {
-        const __m256i low = _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(from)));
-        const __m256i high = _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(from + 16)));
-        DSCONV_UNROLL
-        for (int r = 0; r < Rows; r++) {
-          int32_t four;
-          __builtin_memcpy(&four, x[r] + 4 * step, 4);
-          const __m256i a = _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
-          wide[r][0] = _mm256_add_epi32(wide[r][0], _mm256_madd_epi16(low, a));
-          wide[r][1] = _mm256_add_epi32(wide[r][1], _mm256_madd_epi16(high, a));
-        }
-      }
-      DSCONV_UNROLL
-      for (int r = 0; r < Rows; r++) {
-        // hadd joins pairs within 128-bit lanes: channels 0 1 4 5 | 2 3 6 7.
-        const __m256i joined = _mm256_permute4x64_epi64(_mm256_hadd_epi32(wide[r][0], wide[r][1]), 0xD8);
-        acc[r][v] = _mm256_add_epi32(acc[r][v], joined);
-      }
-    }
+    for (; steps >= kStepsAtOnce; steps -= kStepsAtOnce, at += kStepsAtOnce * kStepDepth, w += kStepsAtOnce * stride) add_steps<true, 0>(acc, w, stride, x, at, steps, mask);
+    if (steps > 0) add_steps<false, 0>(acc, w, stride, x, at, steps, mask);
   }
 };
 

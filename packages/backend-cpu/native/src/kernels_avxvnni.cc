@@ -22,7 +22,14 @@ struct Dots {
   template <int Set>
   static DSCONV_INLINE void sets(__m256i (&acc)[Rows][2], const uint8_t* w, const int8_t* const (&x)[Rows], int64_t at, __m256i& mask) {
     if constexpr (Set < 8 / Storage) {
-      const __m256i u0 = unpack<Storage, Set>(w, mask), u1 = unpack<Storage, Set>(w + 32, mask);
+      __m256i u0, u1;
+      if constexpr (Storage == 8) {
+        u0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+        u1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + 32));
+      } else {
+        u0 = unpack<Set * Storage>(w, mask);
+        u1 = unpack<Set * Storage>(w + 32, mask);
+      }
       DSCONV_UNROLL
       for (int r = 0; r < Rows; r++) {
         __m256i four;
