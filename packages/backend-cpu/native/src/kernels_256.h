@@ -116,25 +116,28 @@ void tile_256(const TileArgs& a) {
 
 // ---- block floating point: 8 floats at a time --------------------------------------------------------------------------------
 
+DSCONV_INLINE __m256i magnitudes(__m256 v) { return _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7FFFFFFF)); }
+
+DSCONV_INLINE uint32_t largest_lane(__m256i v) {
+  __m128i half = _mm_max_epu32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0x4E));
+  half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0xB1));
+  return uint32_t(_mm_cvtsi128_si32(half));
+}
+
 // Bits of the largest magnitude.
 DSCONV_INLINE uint32_t largest_of(const float* x, int length) {
-  const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
-  const auto at = [&](int c) { return _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + c)), magnitude); };
   __m256i best = _mm256_setzero_si256(), other = best;
   int c = 0;
   for (; c + 16 <= length; c += 16) {
-    best = _mm256_max_epu32(best, at(c));
-    other = _mm256_max_epu32(other, at(c + 8));
+    best = _mm256_max_epu32(best, magnitudes(_mm256_loadu_ps(x + c)));
+    other = _mm256_max_epu32(other, magnitudes(_mm256_loadu_ps(x + c + 8)));
   }
   if (c + 8 <= length) {
-    best = _mm256_max_epu32(best, at(c));
+    best = _mm256_max_epu32(best, magnitudes(_mm256_loadu_ps(x + c)));
     c += 8;
   }
-  best = _mm256_max_epu32(best, other);
-  __m128i half = _mm_max_epu32(_mm256_castsi256_si128(best), _mm256_extracti128_si256(best, 1));
-  half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0x4E));
-  half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0xB1));
-  uint32_t largest = uint32_t(_mm_cvtsi128_si32(half));
+  uint32_t largest = largest_lane(_mm256_max_epu32(best, other));
   for (; c < length; c++) largest = max_of(largest, bits_of(x[c]) & 0x7FFFFFFFu);
   return largest;
 }
@@ -175,34 +178,35 @@ DSCONV_INLINE int32_t round_block(const float* x, int length, uint32_t magic, in
   return sum;
 }
 
+// Mantissas and record of a block. Returns true when it was huge.
+DSCONV_INLINE bool write_block(const QuantizeArgs& q, int r, uint32_t largest) {
+  const uint32_t biased = largest >> 23;
+  const int e = int(biased) - 127 - (q.mantissa - 2);
+  if (e > kMaxMagicExponent && biased != 255) {
+    QuantizeArgs one = q;
+    one.source += r * q.ld;
+    one.rows = 1;
+    one.mantissas[0] = q.mantissas[r];
+    one.records[0] = q.records[r];
+    one.sums[0] = q.sums[r];
+    return quantize_scalar(one);
+  }
+  bool huge = false;
+  int32_t sum = 0;
+  if (biased < kMinBiased || biased == 255) std::memset(q.mantissas[r], 0, size_t(q.length));
+  else sum = round_block(q.source + r * q.ld, q.length, uint32_t(e + 23 + 127) << 23 | 0x400000u, (1 << (q.mantissa - 1)) - 1, q.mantissas[r]);
+  const BlockRecord record = record_of(largest, sum, q.mantissa, q.storage, q.plain, &huge);
+  *q.records[r] = record;
+  if (q.sums[r]) *q.sums[r] = scale_of(record, q.plain) * float(sum);
+  return huge;
+}
+
 // Rows are independent, so that their latencies overlap: all magnitudes first, then all mantissas.
 inline bool quantize_256(const QuantizeArgs& q) {
   bool huge = false;
-  const int limit = (1 << (q.mantissa - 1)) - 1;
   uint32_t largest[kTileRows];
   for (int r = 0; r < q.rows; r++) largest[r] = largest_of(q.source + r * q.ld, q.length);
-  for (int r = 0; r < q.rows; r++) {
-    const uint32_t biased = largest[r] >> 23;
-    const int e = int(biased) - 127 - (q.mantissa - 2);
-    int32_t sum = 0;
-    if (biased < kMinBiased || biased == 255) {
-      std::memset(q.mantissas[r], 0, size_t(q.length));
-    } else if (e > kMaxMagicExponent) {
-      QuantizeArgs one = q;
-      one.source += r * q.ld;
-      one.rows = 1;
-      one.mantissas[0] = q.mantissas[r];
-      one.records[0] = q.records[r];
-      one.sums[0] = q.sums[r];
-      huge |= quantize_scalar(one);
-      continue;
-    } else {
-      sum = round_block(q.source + r * q.ld, q.length, uint32_t(e + 23 + 127) << 23 | 0x400000u, limit, q.mantissas[r]);
-    }
-    const BlockRecord record = record_of(largest[r], sum, q.mantissa, q.storage, q.plain, &huge);
-    *q.records[r] = record;
-    if (q.sums[r]) *q.sums[r] = scale_of(record, q.plain) * float(sum);
-  }
+  for (int r = 0; r < q.rows; r++) huge |= write_block(q, r, largest[r]);
   return huge;
 }
 
@@ -244,6 +248,74 @@ inline void epilogue_256(const EpilogueArgs& e) {
   if (e.bias) rest.bias += whole;
   for (int r = 0; r < e.rows && e.has_residual; r++) rest.residual[r] += whole;
   epilogue_scalar(rest);
+}
+
+// ---- finishing in two halves: whole blocks of a multiple of 32 channels ---------------------------------------------------------------
+
+// Final values of a block of one row; the bits of the largest magnitude.
+template <bool Scale, int Residual>
+DSCONV_INLINE uint32_t finish_values(const FinishArgs& f, int r, int block, __m256 lower, __m256 upper) {
+  const FinishSpec& s = *f.spec;
+  const int first = block * s.block, channel = f.c0 + first;
+  const float *scale = Scale ? s.scale + channel : nullptr, *bias = s.bias ? s.bias + channel : nullptr;
+  const float* f32 = Residual == 1 ? f.rows->residual[r] + channel : nullptr;
+  const int8_t* x = Residual == 2 ? f.rows->residual_x[r] + channel : nullptr;
+  const __m256 unit = _mm256_set1_ps(Residual == 2 ? scale_of(f.rows->residual_record[r][channel / s.block], false) : 0.0f);
+  float* row = f.tile + r * f.ld + first;
+  __m256i best = _mm256_setzero_si256();
+  for (int c = 0; c < s.block; c += 8) {
+    __m256 v = _mm256_loadu_ps(row + c);
+    if (Scale) v = _mm256_mul_ps(v, _mm256_loadu_ps(scale + c));
+    if (bias) v = _mm256_add_ps(v, _mm256_loadu_ps(bias + c));
+    if (Residual == 1) v = _mm256_add_ps(v, _mm256_loadu_ps(f32 + c));
+    if (Residual == 2) {
+      const __m256i m = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x + c)));
+      v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(m), unit, v);
+    }
+    v = _mm256_min_ps(upper, _mm256_max_ps(lower, v));
+    best = _mm256_max_epu32(best, magnitudes(v));
+    _mm256_storeu_ps(row + c, v);
+  }
+  if (s.has_f32) std::memcpy(f.rows->f32[r] + channel, row, size_t(s.block) * sizeof(float));
+  return largest_lane(best);
+}
+
+template <bool Scale, int Residual>
+void finish_first_rows(FinishArgs& f) {
+  const __m256 lower = _mm256_set1_ps(f.spec->lower), upper = _mm256_set1_ps(f.spec->upper);
+  for (int n = 0; n < f.blocks; n++) {
+    for (int r = 0; r < f.rows->rows; r++) f.largest[n][r] = finish_values<Scale, Residual>(f, r, n, lower, upper);
+  }
+}
+
+inline void finish_first_256(FinishArgs& f) {
+  const bool scale = f.spec->scale;
+  switch (f.spec->residual_kind) {
+    case 0: return scale ? finish_first_rows<true, 0>(f) : finish_first_rows<false, 0>(f);
+    case 1: return scale ? finish_first_rows<true, 1>(f) : finish_first_rows<false, 1>(f);
+    default: return scale ? finish_first_rows<true, 2>(f) : finish_first_rows<false, 2>(f);
+  }
+}
+
+inline bool finish_second_256(FinishArgs& f) {
+  const FinishSpec& s = *f.spec;
+  QuantizeArgs q{};
+  q.ld = f.ld;
+  q.rows = f.rows->rows;
+  q.length = s.block;
+  q.mantissa = s.mantissa;
+  q.storage = s.storage;
+  bool huge = false;
+  for (int n = 0; n < f.blocks; n++) {
+    const int channel = f.c0 + n * s.block;
+    q.source = f.tile + n * s.block;
+    for (int r = 0; r < q.rows; r++) {
+      q.mantissas[r] = f.rows->mantissas[r] + channel;
+      q.records[r] = f.rows->records[r] + channel / s.block;
+      huge |= write_block(q, r, f.largest[n][r]);
+    }
+  }
+  return huge;
 }
 
 }  // namespace

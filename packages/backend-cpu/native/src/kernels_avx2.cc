@@ -95,7 +95,7 @@ const Kernels* kernels_avx2() {
   static const Kernels set = {
       "avx2",
       {dsconv2d_6x16_2__avx2, dsconv2d_6x16_4__avx2, dsconv2d_6x16_8__avx2},
-      epilogue_256, quantize_256, nullptr, nullptr, decode_256,
+      epilogue_256, quantize_256, finish_first_256, finish_second_256, decode_256,
       stem_tile_vector, nullptr, nullptr, depthwise_vector, float_tile_vector, outer_tile_vector, max_rows_vector, add_rows_vector,
   };
   return &set;
