@@ -125,4 +125,21 @@ std::shared_ptr<Filter> pack_depthwise(const FilterSource& s) {
   return f;
 }
 
+void Filter::stream_floats(size_t first, size_t count, float* to) const {
+  const uint8_t* const from = weights.data();
+  if (storage == 8) {
+    for (size_t n = 0; n < count; n++) to[n] = float(int(from[first + n]) - 128);
+    return;
+  }
+  const size_t per_byte = 8 / storage;
+  const int mask = (1 << storage) - 1, zero = 1 << (storage - 1);
+  size_t n = 0;
+  for (; n < count && (first + n) % per_byte; n++) to[n] = float(stream_value(first + n));
+  for (; n + per_byte <= count; n += per_byte) {
+    const int byte = from[(first + n) / per_byte];
+    for (size_t k = 0; k < per_byte; k++) to[n + k] = float(((byte >> (k * storage)) & mask) - zero);
+  }
+  for (; n < count; n++) to[n] = float(stream_value(first + n));
+}
+
 }  // namespace dsconv

@@ -64,6 +64,8 @@ struct Filter {
     const int per_byte = 8 / storage;
     return ((weights.data()[n / per_byte] >> (n % per_byte * storage)) & ((1 << storage) - 1)) - (1 << (storage - 1));
   }
+  // The same for the values first .. first + count, as floats.
+  void stream_floats(size_t first, size_t count, float* to) const;
   size_t bytes() const { return weights.bytes() + scales.bytes() + shifts.bytes() + channel_scales.bytes(); }
 };
 

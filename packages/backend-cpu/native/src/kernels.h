@@ -93,6 +93,33 @@ struct FinishArgs {
   alignas(64) uint32_t largest[kFinishBlocks][16];  // between the halves
 };
 
+// Finishing of whole blocks while their sums are in registers or the nearest cache: one image sink in the magic form, blocks of a multiple of 32
+// channels or one block for all, of up to 256. A block wider than what is computed at a time waits in `park` for its last channels.
+constexpr int kFusedChannels = 256;
+struct FusedSpec {
+  int channels, block;
+  const float *scale, *bias;  // or null
+  float lower, upper;         // clamp: relu 0, linear -infinity; upper: infinity or 6
+  bool has_f32;
+  enum Residual { kNone, kF32, kImage } residual_kind;  // kImage: in the magic form, borders of blocks at multiples of 32 channels
+  int residual_block;
+  int mantissa, storage, limit;  // limit: of the mantissas
+};
+struct FusedArgs {
+  const FusedSpec* spec;
+  int rows;
+  // Pointers to channel 0 of each pixel; those of rows beyond `rows` repeat the last.
+  const float* residual[kTileRows];
+  const int8_t* residual_x[kTileRows];
+  const BlockRecord* residual_record[kTileRows];
+  int8_t* mantissas[kTileRows];
+  BlockRecord* records[kTileRows];
+  float* f32[kTileRows];  // a float32 sink beside the image
+  bool huge;              // out: a block was huge
+  alignas(64) float park[kTileRows][kFusedChannels];
+  alignas(64) uint32_t largest[kTileRows][16];  // of what is parked
+};
+
 // Rows of an image back to floats.
 struct DecodeArgs {
   const int8_t* mantissas;
@@ -122,7 +149,18 @@ struct DepthwiseArgs {
   const float* const* weights;   // [tap_count]
   int tap_count, channels, count;
   size_t pixel_step;             // floats from one output pixel's input to the next
+  const float* bias;             // where sums start, or null (depthwise_fused)
   float* out;                    // [count][ldo]
+  size_t ldo;
+};
+
+// Neighbouring pixels of an image back to floats: whole vectors from a channel that starts one of its blocks or lies in the only one.
+struct DecodePixelsArgs {
+  const int8_t* mantissas;     // of the first pixel, at the first channel
+  const BlockRecord* records;  // of the first pixel, at the block of that channel
+  size_t stride, entries;      // from one pixel to the next
+  int count, channels, block;  // block: a multiple of 16, or no less than the channels
+  float* out;                  // [count][ldo]; channels are filled up with zeros to a multiple of 16
   size_t ldo;
 };
 
@@ -168,6 +206,10 @@ struct Kernels {
   void (*outer_tile)(const OuterArgs&);
   void (*max_rows)(const float* const* rows, int count, int channels, float* out);  // NaN wins
   void (*add_rows)(const float* const* rows, int count, int channels, float* out);  // out += the rows
+  // Or null, all three: rows of sums [rows][ld] of the channels c0 .. c0 + width, whole blocks; depthwise (`out` is not used) of channels from c0 on.
+  void (*finish_fused)(FusedArgs&, const float* sums, size_t ld, int c0, int width) = nullptr;
+  void (*depthwise_fused)(const DepthwiseArgs&, FusedArgs&, int c0) = nullptr;
+  void (*decode_pixels)(const DecodePixelsArgs&) = nullptr;  // the magic form
 };
 
 static inline int storage_index(int storage) { return storage == 2 ? 0 : storage == 4 ? 1 : 2; }

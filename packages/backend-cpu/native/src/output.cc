@@ -157,6 +157,53 @@ void Pipeline::flush() {
   pending_ = false;
 }
 
+bool FusedFinish::prepare(const Output& out) {
+  if (!kernels().finish_fused || out.sinks > 2 || out.activation > kRelu6) return false;
+  const int which = out.image[0] ? 0 : 1;
+  image_ = out.image[which];
+  if (!image_ || (out.sinks == 2 && out.image[1 - which])) return false;
+  const ImageSpec& s = image_->spec;
+  if (s.groups != 1 || s.sums || image_->plain || s.block > kFusedChannels || (s.block < out.channels && s.block % 32)) return false;
+  if (out.format.mantissa && (out.sinks == 2 || !out.format.is(s))) return false;
+  const Image* ri = out.residual_image;
+  if (ri && (ri->plain || ri->spec.groups != 1 || (ri->spec.block < out.channels && ri->spec.block % 32))) return false;
+  spec_.channels = out.channels;
+  spec_.block = s.block;
+  spec_.scale = out.scale;
+  spec_.bias = out.bias;
+  spec_.lower = out.activation == kLinear ? float_of(0xFF800000u) : 0.0f;
+  spec_.upper = out.activation == kRelu6 ? 6.0f : float_of(0x7F800000u);
+  spec_.has_f32 = out.sinks == 2;
+  spec_.residual_kind = ri ? FusedSpec::kImage : out.residual ? FusedSpec::kF32 : FusedSpec::kNone;
+  spec_.residual_block = ri ? ri->spec.block : 1;
+  spec_.mantissa = s.mantissa;
+  spec_.storage = s.storage;
+  spec_.limit = (1 << (s.mantissa - 1)) - 1;
+  args_.spec = &spec_;
+  args_.huge = false;
+  return true;
+}
+
+FusedArgs& FusedFinish::set_rows(const Output& out, int count, const int64_t* pixels) {
+  const ImageSpec& s = image_->spec;
+  const size_t stride = s.stride(), entries = s.entries(), channels = out.channels;
+  const Image* ri = out.residual_image;
+  float* f32 = out.f32[0] ? out.f32[0] : out.f32[1];
+  args_.rows = count;
+  for (int r = 0; r < kTileRows; r++) {
+    const size_t pixel = pixels[min_of(r, count - 1)];
+    args_.mantissas[r] = image_->rows + pixel * stride;
+    args_.records[r] = image_->records + pixel * entries;
+    if (out.residual) args_.residual[r] = out.residual + pixel * channels;
+    if (ri) {
+      args_.residual_x[r] = ri->rows + pixel * ri->spec.stride();
+      args_.residual_record[r] = ri->records + pixel * ri->spec.entries();
+    }
+    if (f32) args_.f32[r] = f32 + pixel * channels;
+  }
+  return args_;
+}
+
 void Output::begin() const {
   for (int n = 0; n < sinks; n++) {
     if (image[n]) image[n]->begin();

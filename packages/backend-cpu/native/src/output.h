@@ -54,6 +54,23 @@ class Pipeline {
   bool pending_ = false;
 };
 
+// Finishing of whole blocks as they are computed (kernels.h, FusedArgs), where prepare() finds that it applies.
+class FusedFinish {
+ public:
+  bool prepare(const Output& out);
+  // Pointers of the rows that come next.
+  FusedArgs& set_rows(const Output& out, int count, const int64_t* pixels);
+  // At the end: passes on what was found.
+  void flush() {
+    if (args_.huge) image_->huge->store(true, std::memory_order_relaxed);
+  }
+
+ private:
+  FusedSpec spec_;
+  Image* image_ = nullptr;
+  FusedArgs args_;
+};
+
 // Finishes `count` rows (at most 6) of `width` channels from channel c0 on: tile is [count][ld] sums, overwritten. pixels: output pixels.
 // c0 and width as granule() asks, or no image sink and no outputFormat.
 void finish_rows(const Output& out, float* tile, size_t ld, int count, const int64_t* pixels, int c0, int width);

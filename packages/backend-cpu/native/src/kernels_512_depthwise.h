@@ -1,0 +1,68 @@
+// AVX-512: depthwise convolution of images. Input rows are decoded to floats once; 6 pixels by 64 channels of output stay in registers from the first tap
+// to the mantissas.
+#pragma once
+
+#include "kernels_512_finish.h"
+
+namespace dsconv {
+namespace {
+
+template <int Taps, int Vectors>
+DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
+  const int64_t at = channel - c0;
+  int64_t offset[kTileRows];
+  DSCONV_UNROLL
+  for (int p = 0; p < kTileRows; p++) offset[p] = at + int64_t(min_of(p, a.count - 1)) * int64_t(a.pixel_step);
+  __m512 y[kTileRows][Vectors];
+  DSCONV_UNROLL
+  for (int v = 0; v < Vectors; v++) {
+    const __m512 start = a.bias ? _mm512_loadu_ps(a.bias + channel + 16 * v) : _mm512_setzero_ps();
+    DSCONV_UNROLL
+    for (int p = 0; p < kTileRows; p++) y[p][v] = start;
+    for (int t = 0; t < (Taps ? Taps : a.tap_count); t++) {
+      const __m512 w = _mm512_loadu_ps(a.weights[t] + at + 16 * v);
+      const float* const x = a.taps[t] + 16 * v;
+      DSCONV_UNROLL
+      for (int p = 0; p < kTileRows; p++) y[p][v] = _mm512_fmadd_ps(w, _mm512_loadu_ps(x + offset[p]), y[p][v]);
+    }
+  }
+  finish_channels<Vectors, false>(f, y, channel);
+}
+
+template <int Vectors>
+void depthwise_run_of(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
+  depthwise_run<0, Vectors>(a, f, c0, channel);
+}
+
+void depthwise_fused__avx512vnni(const DepthwiseArgs& a, FusedArgs& f, int c0) {
+  each_run(*f.spec, c0, a.channels, [&](int vectors, int c) {
+    switch (vectors) {
+      case 4: return depthwise_run_of<4>(a, f, c0, c);
+      case 2: return depthwise_run_of<2>(a, f, c0, c);
+      default: return depthwise_run_of<1>(a, f, c0, c);
+    }
+  });
+}
+
+void decode_pixels__avx512vnni(const DecodePixelsArgs& d) {
+  for (int p = 0; p < d.count; p++) {
+    const int8_t* const m = d.mantissas + p * d.stride;
+    const BlockRecord* const records = d.records + p * d.entries;
+    float* const out = d.out + p * d.ldo;
+    for (int first = 0, n = 0; first < d.channels; first += d.block, n++) {
+      // (magic + M * scale) - magic: exact, and NaN for a block that is.
+      const __m512i magic = _mm512_set1_epi32(int32_t(records[n].magic));
+      const auto store = [&](int c, __m128i bytes) {
+        const __m512i sum = _mm512_add_epi32(_mm512_cvtepi8_epi32(bytes), magic);
+        _mm512_storeu_ps(out + c, _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_castsi512_ps(magic)));
+      };
+      const int end = min_of(d.channels, first + d.block);
+      int c = first;
+      for (; c + 16 <= end; c += 16) store(c, _mm_loadu_si128(reinterpret_cast<const __m128i*>(m + c)));
+      if (c < end) store(c, _mm_maskz_loadu_epi8(__mmask16((1 << (end - c)) - 1), m + c));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dsconv
