@@ -4,7 +4,6 @@
 //   all rows, is taken away again. Sums wrap at 32 bits on the way, as integers may; the result fits.
 #include <arm_neon.h>
 
-#define DSCONV_VECTOR_ROWS 3
 #include "kernels_vector.h"
 
 namespace dsconv {
