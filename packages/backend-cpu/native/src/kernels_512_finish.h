@@ -83,8 +83,8 @@ DSCONV_INLINE void write_records(FusedArgs& f, __m512i magic, const __m512i (&su
 
 // Vectors of 16 channels, from channel `at` on of the block that starts at c0 and is `width` wide: sums to results. Those of the last channels finish
 // the block, with what was parked before; the others are parked. `at` is a multiple of 32, and of 64 for 4 vectors. All six rows, of which
-// surplus ones repeat the last.
-template <int Vectors, bool Scale, int Residual>
+// surplus ones repeat the last. Affine: scale and bias are applied.
+template <int Vectors, bool Affine, int Residual>
 DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], int c0, int at, int width) {
   const FusedSpec& s = *f.spec;
   const int64_t c = c0 + at;
@@ -101,7 +101,10 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
     for (int v = 0; v < Vectors; v++) {
       const __mmask16 lanes = whole ? 0xFFFF : lanes_of(width - at, v);
       __m512 value = sum[r][v];
-      if (Scale) value = _mm512_fmadd_ps(value, _mm512_loadu_ps(s.scale + c + 16 * v), s.bias ? _mm512_loadu_ps(s.bias + c + 16 * v) : _mm512_setzero_ps());
+      if (Affine) {
+        const __m512 bias = s.bias ? _mm512_loadu_ps(s.bias + c + 16 * v) : _mm512_setzero_ps();
+        value = s.scale ? _mm512_fmadd_ps(value, _mm512_loadu_ps(s.scale + c + 16 * v), bias) : _mm512_add_ps(value, bias);
+      }
       __m512i magic = _mm512_setzero_si512();
       if (Residual == FusedSpec::kImage) magic = _mm512_set1_epi32(int32_t(f.residual_record[r][v >= 2 ? next_residual_block : residual_block].magic));
       value = finish_vector<Residual>(value, f, r, c + 16 * v, lanes, magic, lower, upper);
@@ -175,14 +178,14 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
   write_records(f, magic, total, c0 / s.block);
 }
 
-template <int Vectors, bool Scale>
+template <int Vectors, bool Affine>
 DSCONV_INLINE void finish_channels(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], int channel) {
   const FusedSpec& s = *f.spec;
   const int at = int(unsigned(channel) % unsigned(s.block)), c0 = channel - at, width = min_of(s.block, s.channels - c0);
   switch (s.residual_kind) {
-    case FusedSpec::kNone: return finish_vectors<Vectors, Scale, FusedSpec::kNone>(f, sum, c0, at, width);
-    case FusedSpec::kF32: return finish_vectors<Vectors, Scale, FusedSpec::kF32>(f, sum, c0, at, width);
-    default: return finish_vectors<Vectors, Scale, FusedSpec::kImage>(f, sum, c0, at, width);
+    case FusedSpec::kNone: return finish_vectors<Vectors, Affine, FusedSpec::kNone>(f, sum, c0, at, width);
+    case FusedSpec::kF32: return finish_vectors<Vectors, Affine, FusedSpec::kF32>(f, sum, c0, at, width);
+    default: return finish_vectors<Vectors, Affine, FusedSpec::kImage>(f, sum, c0, at, width);
   }
 }
 
@@ -196,7 +199,7 @@ void finish_loaded(FusedArgs& f, const float* sums, size_t ld, int channel) {
     DSCONV_UNROLL
     for (int v = 0; v < Vectors; v++) y[r][v] = _mm512_loadu_ps(row + 16 * v);
   }
-  if (f.spec->scale) finish_channels<Vectors, true>(f, y, channel);
+  if (f.spec->scale || f.spec->bias) finish_channels<Vectors, true>(f, y, channel);
   else finish_channels<Vectors, false>(f, y, channel);
 }
 

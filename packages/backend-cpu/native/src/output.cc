@@ -212,6 +212,11 @@ void Output::begin() const {
 
 void finish_rows(const Output& out, float* tile, size_t ld, int count, const int64_t* pixels, int c0, int width) {
   const Kernels& k = kernels();
+  FusedFinish fused;
+  if (fused.prepare(out)) {
+    k.finish_fused(fused.set_rows(out, count, pixels), tile, ld, c0, width);
+    return fused.flush();
+  }
   if (!out.is_plain_copy()) {
     EpilogueArgs e;
     e.tile = tile;
