@@ -23,8 +23,9 @@ struct RowTile {
   TileArgs args;
   TapRows* taps;
   int64_t pixels[kTileRows];
-  bool pipelined;
+  bool pipelined, is_short;
   Pipeline finish;
+  FusedFinish fused;
 };
 
 void resolve(const Job& job, int64_t tile, RowTile* rt) {
@@ -100,6 +101,18 @@ void run_tile(const Job& job, RowTile* rt, int c0, int width, float* scratch, si
   else finish_rows(job.out, scratch, ld, a.count, rt->pixels, c0, width);
 }
 
+// The same for one tap and one block, finished by the kernel.
+void run_short(const Job& job, RowTile* rt, int c0, int width) {
+  const Filter& f = job.f;
+  TileArgs& a = rt->args;
+  const size_t column = size_t(c0 / kLaneChannels);
+  a.vectors = ceil_div(width, kLaneChannels);
+  a.weights = f.weights.data() + column * a.vector_weights;
+  a.scales = f.scales ? f.scales.as<float>() + column * a.vector_scales : nullptr;
+  a.shifts = nullptr;
+  kernels().dsconv2d_short[storage_index(f.storage)](a, rt->fused.set_rows(job.out, a.count, rt->pixels), c0);
+}
+
 }  // namespace
 
 void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input, const Tiling* tiling, const Output& out, Upcoming upcoming) {
@@ -127,7 +140,9 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
     float* scratch = static_cast<float*>(thread_scratch(0, 2 * ld * kTileRows * sizeof(float)));
     int parity = 0;
     RowTile rt;
-    rt.pipelined = rt.finish.prepare(out, job.granule);
+    // Sums of one product's length cost no more than what follows them: that is done at once.
+    rt.is_short = kernels().dsconv2d_short[0] && filter.taps == 1 && filter.blocks() == 1 && filter.groups == 1 && !filter.shifts && !input.plain && rt.fused.prepare(out);
+    rt.pipelined = !rt.is_short && rt.finish.prepare(out, job.granule);
     rt.taps = static_cast<TapRows*>(thread_scratch(1, sizeof(TapRows) * filter.taps));
     rt.args.records = input.records;
     rt.args.sums = input.sums;
@@ -149,6 +164,11 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
       }
       prefetch(s, tile);
       resolve(job, tile, &rt);
+      if (rt.is_short && rt.args.tap_count == 1) {
+        const int c0 = int(s * span) * job.granule;
+        run_short(job, &rt, c0, min_of(span * job.granule, filter.outputs - c0));
+        continue;
+      }
       if (rt.pipelined) rt.finish.set_rows(out, rt.args.count, rt.pixels);
       const int last = int(min_of<int64_t>(granules, (s + 1) * span));
       for (int n = int(s * span); n < last; n++) {
@@ -158,6 +178,7 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
       }
     }
     if (rt.pipelined) rt.finish.flush();
+    if (rt.is_short) rt.fused.flush();
   });
 }
 

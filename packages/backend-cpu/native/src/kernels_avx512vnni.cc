@@ -110,6 +110,69 @@ void tile(const TileArgs& a, const uint8_t* weights, const float* all_scales, fl
   }
 }
 
+// ---- one tap, one block -------------------------------------------------------------------------------------------------------
+
+// No float sums to keep, so that 64 channels fit the registers, from the first product to the mantissas.
+template <int Storage, int Tiles, int Vectors, bool PerBlock>
+void short_run(const TileArgs& a, FusedArgs& f, int v0, int channel) {
+  __m512i acc[Tiles][kTileRows][Vectors];
+  const int8_t* x[kTileRows];
+  const uint8_t* w[Tiles];
+  DSCONV_UNROLL
+  for (int n = 0; n < Tiles; n++) w[n] = a.weights + (v0 + 2 * n) * a.vector_weights;
+  DSCONV_UNROLL
+  for (int r = 0; r < kTileRows; r++) {
+    x[r] = a.taps->x[r];
+    const __m512i start = _mm512_set1_epi32(a.taps->record[r]->start);
+    DSCONV_UNROLL
+    for (int n = 0; n < Tiles; n++) {
+      DSCONV_UNROLL
+      for (int v = 0; v < Vectors; v++) acc[n][r][v] = start;
+    }
+  }
+  for (int steps = a.last_steps; steps > 0; steps--) {
+    DSCONV_UNROLL
+    for (int n = 0; n < Tiles; n++) {
+      dot_sets<Storage, kTileRows, Vectors, 0, 0>(acc[n], w[n], x);
+      w[n] += 64 * Vectors;
+    }
+    DSCONV_UNROLL
+    for (int r = 0; r < kTileRows; r++) x[r] += 32 / Storage;
+  }
+  const float* const scales = a.scales + v0 * a.vector_scales;
+  const float* const bias = f.spec->bias;
+  __m512 y[kTileRows][Tiles * Vectors];
+  DSCONV_UNROLL
+  for (int v = 0; v < Tiles * Vectors; v++) {
+    const __m512 scale = PerBlock ? _mm512_load_ps(scales + 16 * v) : _mm512_setzero_ps(), begin = PerBlock && bias ? _mm512_loadu_ps(bias + channel + 16 * v) : _mm512_setzero_ps();
+    DSCONV_UNROLL
+    for (int r = 0; r < kTileRows; r++) {
+      // The accumulator already is the float magic + P * scale.
+      const __m512 p = _mm512_sub_ps(_mm512_castsi512_ps(acc[v / Vectors][r][v % Vectors]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(a.taps->record[r]->magic))));
+      y[r][v] = PerBlock ? _mm512_fmadd_ps(p, scale, begin) : p;
+    }
+  }
+  finish_channels<Tiles * Vectors, !PerBlock>(f, y, channel);
+}
+
+template <int Storage, bool PerBlock>
+void short_runs(const TileArgs& a, FusedArgs& f, int c0) {
+  each_run(*f.spec, c0, min_of(16 * a.vectors, f.spec->channels - c0), [&](int vectors, int c) {
+    const int v = (c - c0) / 16;
+    switch (vectors) {
+      case 4: return short_run<Storage, 2, 2, PerBlock>(a, f, v, c);
+      case 2: return short_run<Storage, 1, 2, PerBlock>(a, f, v, c);
+      default: return short_run<Storage, 1, 1, PerBlock>(a, f, v, c);
+    }
+  });
+}
+
+template <int Storage>
+void dsconv2d_short__avx512vnni(const TileArgs& a, FusedArgs& f, int c0) {
+  if (a.scales) short_runs<Storage, true>(a, f, c0);
+  else short_runs<Storage, false>(a, f, c0);
+}
+
 // The shift biases: out += ΣM * scale * shift, rarely used.
 void add_shifts(const TileArgs& a, int first, int vectors) {
   for (int r = 0; r < a.count; r++) {
@@ -169,7 +232,8 @@ const Kernels* kernels_avx512vnni() {
         {dsconv2d_6x32__avx512vnni<2>, dsconv2d_6x32__avx512vnni<4>, dsconv2d_6x32__avx512vnni<8>},
         epilogue__avx512vnni, quantize__avx512vnni, finish_first__avx512vnni, finish_second__avx512vnni, decode__avx512vnni,
         stem_tile_vector, nullptr, nullptr, depthwise_vector, float_tile_vector, outer_tile_vector, max_rows_vector, add_rows_vector,
-        finish_fused__avx512vnni, depthwise_fused__avx512vnni, decode_pixels__avx512vnni,
+        finish_fused__avx512vnni, {dsconv2d_short__avx512vnni<2>, dsconv2d_short__avx512vnni<4>, dsconv2d_short__avx512vnni<8>},
+        depthwise_fused__avx512vnni, decode_pixels__avx512vnni,
     };
     if (__builtin_cpu_supports("avx512bf16")) use_avx512bf16(&k);
     return k;
