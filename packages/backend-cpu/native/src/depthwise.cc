@@ -80,7 +80,7 @@ bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& ou
   if (in.groups != 1 || (in.block < in.channels && in.block % kLaneChannels)) return false;
   FusedFinish probe;
   if (!probe.prepare(out)) return false;
-  const int channels = w.in_c, taps = w.kh * w.kw, padded = round_up(channels, kLaneChannels), width = fused_channels(in, (out.image[0] ? out.image[0] : out.image[1])->spec.block);
+  const int channels = w.in_c, taps = w.kh * w.kw, padded = round_up(channels, kLaneChannels), width = fused_channels(in, out.image[0]->spec.block);
   // The channel's scale goes into the weights, the bias into the sums.
   const Buffer weights = float_weights(s, taps, channels, padded);
   Output rest = out;
@@ -106,6 +106,7 @@ bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& ou
       a.bias = out.bias;
       DecodedRows input(w, *s.image, c0, a.channels);
       a.pixel_step = size_t(w.stride_w) * input.padded();
+      a.touching_stride = w.kw == 3 && w.dilation_w == 1 && w.stride_w <= 2 && w.out_w >= kTileRows ? w.stride_w : 0;
       for (; unit < last; unit++) {
         const int64_t row = unit - chunk * rows;
         const int n = int(row / w.out_h), oy = int(row % w.out_h);
@@ -119,14 +120,14 @@ bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& ou
             tap_weights[a.tap_count] = weights.as<float>() + size_t(ky * w.kw + kx) * padded + c0;
           }
         }
-        for (int ox = 0; ox < w.out_w;) {
-          // Even tiles: 56 pixels are 10 tiles of 5 or 6.
-          a.count = ceil_div(w.out_w - ox, ceil_div(w.out_w - ox, kTileRows));
+        // Tiles of 6, the last of which may compute some pixels once more; rows that are shorter have one tile.
+        a.count = min_of(kTileRows, w.out_w);
+        for (int done = 0; done < w.out_w; done += a.count) {
+          const int ox = min_of(done, w.out_w - a.count);
           for (int t = 0; t < a.tap_count; t++) at[t] = bases[t] + size_t(ox) * a.pixel_step;
           int64_t pixels[kTileRows];
           for (int r = 0; r < kTileRows; r++) pixels[r] = row * w.out_w + ox + min_of(r, a.count - 1);
           k.depthwise_fused(a, fused.set_rows(rest, a.count, pixels), c0);
-          ox += a.count;
         }
       }
     }

@@ -61,6 +61,50 @@ void resolve(const Job& job, int64_t tile, RowTile* rt) {
   }
 }
 
+void fetch(const void* from, size_t bytes) {
+  for (size_t n = 0; n < bytes; n += 64) __builtin_prefetch(static_cast<const char*>(from) + n, 0, 2);
+}
+void fetch_to_write(void* to, size_t bytes) {
+  for (size_t n = 0; n < bytes; n += 64) __builtin_prefetch(static_cast<char*>(to) + n, 1, 2);
+}
+void fetch_rows(const Image& image, int64_t pixel, int count) {
+  const ImageSpec& s = image.spec;
+  fetch(image.rows + pixel * int64_t(s.stride()), s.stride() * count);
+  fetch(image.records + pixel * int64_t(s.entries()), sizeof(BlockRecord) * s.entries() * count);
+}
+
+// Brings what the tile will read and write into the second-level cache: its rows are too short for the hardware to see where they lead.
+void fetch_tile(const Job& job, int64_t tile) {
+  int64_t pixel;
+  int count;
+  if (job.tiling) {
+    // Of the window only the last row is new.
+    const Tiling& t = *job.tiling;
+    const int64_t entry = tile / t.tiles, local = tile % t.tiles;
+    const int32_t* index = t.index.data() + size_t(t.first[local]) * kTileRows;
+    const int taps = int(t.first[local + 1] - t.first[local]), first = max_of(0, taps - job.w.kw);
+    for (int r = 0; r < kTileRows && first < taps; r++) {
+      const int32_t at = index[first * kTileRows + r];
+      if (at >= 0) fetch_rows(job.input, entry * job.w.in_h * job.w.in_w + at, 1);
+    }
+    pixel = entry * job.w.out_h * job.w.out_w + t.pixels[local * kTileRows];
+    count = t.counts[local];
+  } else {
+    pixel = tile * job.w.out_pixels() / job.tiles;
+    count = kTileRows;
+    fetch_rows(job.input, pixel, int(min_of<int64_t>(count, job.input.pixels - pixel)));
+  }
+  count = int(min_of<int64_t>(count, job.w.out_pixels() - pixel));
+  const Output& out = job.out;
+  if (out.residual_image) fetch_rows(*out.residual_image, pixel, count);
+  for (int n = 0; n < out.sinks; n++) {
+    if (!out.image[n]) continue;
+    const ImageSpec& s = out.image[n]->spec;
+    fetch_to_write(out.image[n]->rows + pixel * int64_t(s.stride()), s.stride() * count);
+    fetch_to_write(out.image[n]->records + pixel * int64_t(s.entries()), sizeof(BlockRecord) * s.entries() * count);
+  }
+}
+
 // All channels [c0, c0 + width) of one row tile.
 void run_tile(const Job& job, RowTile* rt, int c0, int width, float* scratch, size_t ld) {
   const Filter& f = job.f;
@@ -163,6 +207,7 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
         s++;
       }
       prefetch(s, tile);
+      if (s == begin / job.tiles && unit + 1 < end && tile + 1 < job.tiles) fetch_tile(job, tile + 1);
       resolve(job, tile, &rt);
       if (rt.is_short && rt.args.tap_count == 1) {
         const int c0 = int(s * span) * job.granule;

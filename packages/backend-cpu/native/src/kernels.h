@@ -100,7 +100,6 @@ struct FusedSpec {
   int channels, block;
   const float *scale, *bias;  // or null
   float lower, upper;         // clamp: relu 0, linear -infinity; upper: infinity or 6
-  bool has_f32;
   enum Residual { kNone, kF32, kImage } residual_kind;  // kImage: in the magic form, borders of blocks at multiples of 32 channels
   int residual_block;
   int mantissa, storage, limit;  // limit: of the mantissas
@@ -114,8 +113,7 @@ struct FusedArgs {
   const BlockRecord* residual_record[kTileRows];
   int8_t* mantissas[kTileRows];
   BlockRecord* records[kTileRows];
-  float* f32[kTileRows];  // a float32 sink beside the image
-  bool huge;              // out: a block was huge
+  bool huge;  // out: a block was huge
   alignas(64) float park[kTileRows][kFusedChannels];
   alignas(64) uint32_t largest[kTileRows][16];  // of what is parked
 };
@@ -149,7 +147,9 @@ struct DepthwiseArgs {
   const float* const* weights;   // [tap_count]
   int tap_count, channels, count;
   size_t pixel_step;             // floats from one output pixel's input to the next
-  const float* bias;             // where sums start, or null (depthwise_fused)
+  // Of depthwise_fused alone: where sums start, or null; 1 or 2 where 6 pixels at that stride are asked for and taps come in threes that touch, else 0.
+  const float* bias;
+  int touching_stride;
   float* out;                    // [count][ldo]
   size_t ldo;
 };

@@ -7,9 +7,10 @@
 namespace dsconv {
 namespace {
 
-template <int Taps, int Vectors>
-DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
-  const int64_t at = channel - c0;
+// Any window, tap by tap.
+template <int Vectors>
+void depthwise_taps(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run) {
+  const int64_t channel = run.channel(), at = channel - c0;
   int64_t offset[kTileRows];
   DSCONV_UNROLL
   for (int p = 0; p < kTileRows; p++) offset[p] = at + int64_t(min_of(p, a.count - 1)) * int64_t(a.pixel_step);
@@ -19,27 +20,57 @@ DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, i
     const __m512 start = a.bias ? _mm512_loadu_ps(a.bias + channel + 16 * v) : _mm512_setzero_ps();
     DSCONV_UNROLL
     for (int p = 0; p < kTileRows; p++) y[p][v] = start;
-    for (int t = 0; t < (Taps ? Taps : a.tap_count); t++) {
+    for (int t = 0; t < a.tap_count; t++) {
       const __m512 w = _mm512_loadu_ps(a.weights[t] + at + 16 * v);
       const float* const x = a.taps[t] + 16 * v;
       DSCONV_UNROLL
       for (int p = 0; p < kTileRows; p++) y[p][v] = _mm512_fmadd_ps(w, _mm512_loadu_ps(x + offset[p]), y[p][v]);
     }
   }
-  finish_channels<Vectors, false>(f, y, channel);
+  finish_channels<Vectors, false>(f, y, run);
+}
+
+// Rows of 3 touching taps over 6 pixels: every input vector is loaded once for all the pixels that see it.
+template <int Vectors, int Stride>
+void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run) {
+  const int64_t channel = run.channel(), at = channel - c0, column = int64_t(a.pixel_step) / Stride;
+  __m512 y[kTileRows][Vectors];
+  DSCONV_UNROLL
+  for (int v = 0; v < Vectors; v++) {
+    const __m512 start = a.bias ? _mm512_loadu_ps(a.bias + channel + 16 * v) : _mm512_setzero_ps();
+    DSCONV_UNROLL
+    for (int p = 0; p < kTileRows; p++) y[p][v] = start;
+    for (int t = 0; t < a.tap_count; t += 3) {
+      __m512 w[3];
+      DSCONV_UNROLL
+      for (int k = 0; k < 3; k++) w[k] = _mm512_loadu_ps(a.weights[t + k] + at + 16 * v);
+      const float* x = a.taps[t] + at + 16 * v;
+#pragma GCC unroll 16
+      for (int n = 0; n < (kTileRows - 1) * Stride + 3; n++, x += column) {
+        const __m512 value = _mm512_loadu_ps(x);
+        DSCONV_UNROLL
+        for (int k = 0; k < 3; k++) {
+          if (n >= k && (n - k) % Stride == 0 && (n - k) / Stride < kTileRows) y[(n - k) / Stride][v] = _mm512_fmadd_ps(w[k], value, y[(n - k) / Stride][v]);
+        }
+      }
+    }
+  }
+  finish_channels<Vectors, false>(f, y, run);
 }
 
 template <int Vectors>
-void depthwise_run_of(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
-  depthwise_run<0, Vectors>(a, f, c0, channel);
+DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run) {
+  if (a.touching_stride == 1) depthwise_rows_of_3<Vectors, 1>(a, f, c0, run);
+  else if (a.touching_stride == 2) depthwise_rows_of_3<Vectors, 2>(a, f, c0, run);
+  else depthwise_taps<Vectors>(a, f, c0, run);
 }
 
 void depthwise_fused__avx512vnni(const DepthwiseArgs& a, FusedArgs& f, int c0) {
-  each_run(*f.spec, c0, a.channels, [&](int vectors, int c) {
+  each_run(*f.spec, c0, a.channels, [&](int vectors, const Run& run) {
     switch (vectors) {
-      case 4: return depthwise_run_of<4>(a, f, c0, c);
-      case 2: return depthwise_run_of<2>(a, f, c0, c);
-      default: return depthwise_run_of<1>(a, f, c0, c);
+      case 4: return depthwise_run<4>(a, f, c0, run);
+      case 2: return depthwise_run<2>(a, f, c0, run);
+      default: return depthwise_run<1>(a, f, c0, run);
     }
   });
 }

@@ -23,18 +23,6 @@ DSCONV_INLINE __mmask16 lanes_of(int channels, int v) {
   return left >= 16 ? 0xFFFF : left <= 0 ? 0 : __mmask16((1 << left) - 1);
 }
 
-// One vector of one row through residual and clamp.
-template <int Residual>
-DSCONV_INLINE __m512 finish_vector(__m512 y, const FusedArgs& f, int r, int64_t c, __mmask16 lanes, __m512i residual_magic, __m512 lower, __m512 upper) {
-  if (Residual == FusedSpec::kF32) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(lanes, f.residual[r] + c));
-  if (Residual == FusedSpec::kImage) {
-    // M * scale as (magic + M * scale) - magic, which is exact, and NaN for a block that is.
-    const __m512i m = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, f.residual_x[r] + c));
-    y = _mm512_add_ps(y, _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(m, residual_magic)), _mm512_castsi512_ps(residual_magic)));
-  }
-  return _mm512_min_ps(upper, _mm512_max_ps(lower, y));  // NaN is the second operand and stays
-}
-
 DSCONV_INLINE __m512i magnitude_of(__m512 y) { return _mm512_and_si512(_mm512_castps_si512(y), _mm512_set1_epi32(0x7FFFFFFF)); }
 
 struct RoundConstants {
@@ -81,39 +69,65 @@ DSCONV_INLINE void write_records(FusedArgs& f, __m512i magic, const __m512i (&su
   low(0, a), high(1, a), low(2, b), high(3, b), low(4, c), high(5, c);
 }
 
-// Vectors of 16 channels, from channel `at` on of the block that starts at c0 and is `width` wide: sums to results. Those of the last channels finish
-// the block, with what was parked before; the others are parked. `at` is a multiple of 32, and of 64 for 4 vectors. All six rows, of which
-// surplus ones repeat the last. Affine: scale and bias are applied.
-template <int Vectors, bool Affine, int Residual>
-DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], int c0, int at, int width) {
-  const FusedSpec& s = *f.spec;
-  const int64_t c = c0 + at;
-  const __m512 lower = _mm512_set1_ps(s.lower), upper = _mm512_set1_ps(s.upper);
-  const bool whole = at + 16 * Vectors <= width;
-  __m512 y[kTileRows][Vectors];
-  __m512i largest[6];
-  const int64_t residual_block = Residual == FusedSpec::kImage ? unsigned(c) / unsigned(s.residual_block) : 0;
+// Channels at .. of the block that starts at c0 and is `width` channels wide.
+struct Run {
+  int c0, at, width, block;  // block: its number
+  int channel() const { return c0 + at; }
+};
+
+template <int Vectors, bool Whole, int Residual>
+DSCONV_INLINE void add_residual(const FusedArgs& f, __m512 (&y)[kTileRows][Vectors], const Run& run) {
+  const int64_t c = run.channel();
   // 4 vectors may lie in two blocks of 32.
-  const int64_t next_residual_block = Residual == FusedSpec::kImage && Vectors > 2 ? unsigned(c + 32) / unsigned(s.residual_block) : 0;
+  const int64_t block = Residual == FusedSpec::kImage ? unsigned(c) / unsigned(f.spec->residual_block) : 0;
+  const int64_t next_block = Residual == FusedSpec::kImage && Vectors > 2 ? unsigned(c + 32) / unsigned(f.spec->residual_block) : 0;
   DSCONV_UNROLL
   for (int r = 0; r < kTileRows; r++) {
     DSCONV_UNROLL
     for (int v = 0; v < Vectors; v++) {
-      const __mmask16 lanes = whole ? 0xFFFF : lanes_of(width - at, v);
-      __m512 value = sum[r][v];
-      if (Affine) {
-        const __m512 bias = s.bias ? _mm512_loadu_ps(s.bias + c + 16 * v) : _mm512_setzero_ps();
-        value = s.scale ? _mm512_fmadd_ps(value, _mm512_loadu_ps(s.scale + c + 16 * v), bias) : _mm512_add_ps(value, bias);
+      const __mmask16 lanes = Whole ? 0xFFFF : lanes_of(run.width - run.at, v);
+      if (Residual == FusedSpec::kF32) {
+        y[r][v] = _mm512_add_ps(y[r][v], _mm512_maskz_loadu_ps(lanes, f.residual[r] + c + 16 * v));
+      } else {
+        // M * scale as (magic + M * scale) - magic, which is exact, and NaN for a block that is.
+        const __m512i magic = _mm512_set1_epi32(int32_t(f.residual_record[r][v >= 2 ? next_block : block].magic));
+        const __m512i m = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, f.residual_x[r] + c + 16 * v));
+        y[r][v] = _mm512_add_ps(y[r][v], _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(m, magic)), _mm512_castsi512_ps(magic)));
       }
-      __m512i magic = _mm512_setzero_si512();
-      if (Residual == FusedSpec::kImage) magic = _mm512_set1_epi32(int32_t(f.residual_record[r][v >= 2 ? next_residual_block : residual_block].magic));
-      value = finish_vector<Residual>(value, f, r, c + 16 * v, lanes, magic, lower, upper);
-      y[r][v] = whole ? value : _mm512_maskz_mov_ps(lanes, value);
-      largest[r] = v == 0 ? magnitude_of(y[r][v]) : _mm512_max_epu32(largest[r], magnitude_of(y[r][v]));
     }
   }
-  if (__builtin_expect(s.has_f32, 0)) {
-    for (int r = 0; r < kTileRows; r++) for (int v = 0; v < Vectors; v++) _mm512_mask_storeu_ps(f.f32[r] + c + 16 * v, lanes_of(width - at, v), y[r][v]);
+}
+
+// Vectors of 16 channels: sums to results. Those of the last channels of a block finish it, with what was parked before; the others are parked. `at` is a multiple of 32, and of 64 for 4 vectors. All six rows, of which
+// surplus ones repeat the last. Affine: scale and bias are applied.
+template <int Vectors, bool Whole, bool Affine>
+DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], const Run& run) {
+  const FusedSpec& s = *f.spec;
+  const int c0 = run.c0, at = run.at, width = run.width;
+  // All loops over y are unrolled: an index that is no constant would keep it in memory.
+  __m512 y[kTileRows][Vectors];
+  DSCONV_UNROLL
+  for (int v = 0; v < Vectors; v++) {
+    __m512 scale = _mm512_setzero_ps(), bias = scale;
+    if (Affine) {
+      scale = s.scale ? _mm512_loadu_ps(s.scale + c0 + at + 16 * v) : _mm512_set1_ps(1);
+      if (s.bias) bias = _mm512_loadu_ps(s.bias + c0 + at + 16 * v);
+    }
+    DSCONV_UNROLL
+    for (int r = 0; r < kTileRows; r++) y[r][v] = Affine ? _mm512_fmadd_ps(sum[r][v], scale, bias) : sum[r][v];
+  }
+  if (s.residual_kind == FusedSpec::kImage) add_residual<Vectors, Whole, FusedSpec::kImage>(f, y, run);
+  else if (s.residual_kind == FusedSpec::kF32) add_residual<Vectors, Whole, FusedSpec::kF32>(f, y, run);
+  const __m512 lower = _mm512_set1_ps(s.lower), upper = _mm512_set1_ps(s.upper);
+  __m512i largest[6];
+  DSCONV_UNROLL
+  for (int v = 0; v < Vectors; v++) {
+    DSCONV_UNROLL
+    for (int r = 0; r < kTileRows; r++) {
+      y[r][v] = _mm512_min_ps(upper, _mm512_max_ps(lower, y[r][v]));  // NaN is the second operand and stays
+      if (!Whole) y[r][v] = _mm512_maskz_mov_ps(lanes_of(width - at, v), y[r][v]);
+      largest[r] = v == 0 ? magnitude_of(y[r][v]) : _mm512_max_epu32(largest[r], magnitude_of(y[r][v]));
+    }
   }
   const auto park = [&] {
     DSCONV_UNROLL
@@ -147,7 +161,7 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
   // The 64 channels that end with these vectors.
   const bool is_second_half = Vectors < 4 && (at & 32);
   const int group = at & ~63, left = width - group;
-  const __mmask64 bytes = left >= 64 ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
+  const __mmask64 bytes = (Vectors == 4 && Whole) || left >= 64 ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
   DSCONV_UNROLL
   for (int r = 0; r < kTileRows; r++) {
     const __m512 row = magic_of_row(magic, r);
@@ -175,51 +189,51 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
       total[r] = _mm512_dpbusd_epi32(total[r], ones, m);
     }
   }
-  write_records(f, magic, total, c0 / s.block);
+  write_records(f, magic, total, run.block);
 }
 
 template <int Vectors, bool Affine>
-DSCONV_INLINE void finish_channels(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], int channel) {
-  const FusedSpec& s = *f.spec;
-  const int at = int(unsigned(channel) % unsigned(s.block)), c0 = channel - at, width = min_of(s.block, s.channels - c0);
-  switch (s.residual_kind) {
-    case FusedSpec::kNone: return finish_vectors<Vectors, Affine, FusedSpec::kNone>(f, sum, c0, at, width);
-    case FusedSpec::kF32: return finish_vectors<Vectors, Affine, FusedSpec::kF32>(f, sum, c0, at, width);
-    default: return finish_vectors<Vectors, Affine, FusedSpec::kImage>(f, sum, c0, at, width);
-  }
+DSCONV_INLINE void finish_channels(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], const Run& run) {
+  if (__builtin_expect(run.at + 16 * Vectors <= run.width, 1)) finish_vectors<Vectors, true, Affine>(f, sum, run);
+  else finish_vectors<Vectors, false, Affine>(f, sum, run);
 }
 
 // Sums in memory. Vectors beyond the last channel are read and left.
 template <int Vectors>
-void finish_loaded(FusedArgs& f, const float* sums, size_t ld, int channel) {
+void finish_loaded(FusedArgs& f, const float* sums, size_t ld, const Run& run) {
   __m512 y[kTileRows][Vectors];
   DSCONV_UNROLL
   for (int r = 0; r < kTileRows; r++) {
-    const float* const row = sums + size_t(min_of(r, f.rows - 1)) * ld;
+    const float* const row = sums + (r < f.rows ? r : f.rows - 1) * ld;
     DSCONV_UNROLL
     for (int v = 0; v < Vectors; v++) y[r][v] = _mm512_loadu_ps(row + 16 * v);
   }
-  if (f.spec->scale || f.spec->bias) finish_channels<Vectors, true>(f, y, channel);
-  else finish_channels<Vectors, false>(f, y, channel);
+  if (f.spec->scale || f.spec->bias) finish_channels<Vectors, true>(f, y, run);
+  else finish_channels<Vectors, false>(f, y, run);
 }
 
-// Channels c0 .. of a block in runs that finish_vectors takes: visit(vectors, first channel of the run).
+// The channels from c0 on, where a block starts, in runs that finish_vectors takes: visit(vectors, run).
 template <typename Visit>
 DSCONV_INLINE void each_run(const FusedSpec& s, int c0, int width, const Visit& visit) {
-  for (int c = c0; c < c0 + width;) {
-    const int at = c % s.block, left = min_of(s.block - at, s.channels - c);
-    const int vectors = left > 48 && at % 64 == 0 ? 4 : left > 16 ? 2 : 1;
-    visit(vectors, c);
-    c += min_of(left, 16 * vectors);
+  Run run{c0, 0, 0, c0 ? int(unsigned(c0) / unsigned(s.block)) : 0};
+  for (const int end = c0 + width; run.c0 < end; run.c0 += s.block, run.block++) {
+    run.width = min_of(s.block, s.channels - run.c0);
+    for (run.at = 0; run.at < run.width;) {
+      const int left = run.width - run.at;
+      const int vectors = left > 48 && run.at % 64 == 0 ? 4 : left > 16 ? 2 : 1;
+      visit(vectors, run);
+      run.at += 16 * vectors;
+    }
   }
 }
 
 void finish_fused__avx512vnni(FusedArgs& f, const float* sums, size_t ld, int c0, int width) {
-  each_run(*f.spec, c0, width, [&](int vectors, int c) {
+  each_run(*f.spec, c0, width, [&](int vectors, const Run& run) {
+    const float* const from = sums + (run.channel() - c0);
     switch (vectors) {
-      case 4: return finish_loaded<4>(f, sums + (c - c0), ld, c);
-      case 2: return finish_loaded<2>(f, sums + (c - c0), ld, c);
-      default: return finish_loaded<1>(f, sums + (c - c0), ld, c);
+      case 4: return finish_loaded<4>(f, from, ld, run);
+      case 2: return finish_loaded<2>(f, from, ld, run);
+      default: return finish_loaded<1>(f, from, ld, run);
     }
   });
 }

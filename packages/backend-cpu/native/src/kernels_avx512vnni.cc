@@ -114,7 +114,7 @@ void tile(const TileArgs& a, const uint8_t* weights, const float* all_scales, fl
 
 // No float sums to keep, so that 64 channels fit the registers, from the first product to the mantissas.
 template <int Storage, int Tiles, int Vectors, bool PerBlock>
-void short_run(const TileArgs& a, FusedArgs& f, int v0, int channel) {
+void short_run(const TileArgs& a, FusedArgs& f, int v0, const Run& run) {
   __m512i acc[Tiles][kTileRows][Vectors];
   const int8_t* x[kTileRows];
   const uint8_t* w[Tiles];
@@ -144,7 +144,7 @@ void short_run(const TileArgs& a, FusedArgs& f, int v0, int channel) {
   __m512 y[kTileRows][Tiles * Vectors];
   DSCONV_UNROLL
   for (int v = 0; v < Tiles * Vectors; v++) {
-    const __m512 scale = PerBlock ? _mm512_load_ps(scales + 16 * v) : _mm512_setzero_ps(), begin = PerBlock && bias ? _mm512_loadu_ps(bias + channel + 16 * v) : _mm512_setzero_ps();
+    const __m512 scale = PerBlock ? _mm512_load_ps(scales + 16 * v) : _mm512_setzero_ps(), begin = PerBlock && bias ? _mm512_loadu_ps(bias + run.channel() + 16 * v) : _mm512_setzero_ps();
     DSCONV_UNROLL
     for (int r = 0; r < kTileRows; r++) {
       // The accumulator already is the float magic + P * scale.
@@ -152,17 +152,17 @@ void short_run(const TileArgs& a, FusedArgs& f, int v0, int channel) {
       y[r][v] = PerBlock ? _mm512_fmadd_ps(p, scale, begin) : p;
     }
   }
-  finish_channels<Tiles * Vectors, !PerBlock>(f, y, channel);
+  finish_channels<Tiles * Vectors, !PerBlock>(f, y, run);
 }
 
 template <int Storage, bool PerBlock>
 void short_runs(const TileArgs& a, FusedArgs& f, int c0) {
-  each_run(*f.spec, c0, min_of(16 * a.vectors, f.spec->channels - c0), [&](int vectors, int c) {
-    const int v = (c - c0) / 16;
+  each_run(*f.spec, c0, min_of(16 * a.vectors, f.spec->channels - c0), [&](int vectors, const Run& run) {
+    const int v = (run.channel() - c0) / 16;
     switch (vectors) {
-      case 4: return short_run<Storage, 2, 2, PerBlock>(a, f, v, c);
-      case 2: return short_run<Storage, 1, 2, PerBlock>(a, f, v, c);
-      default: return short_run<Storage, 1, 1, PerBlock>(a, f, v, c);
+      case 4: return short_run<Storage, 2, 2, PerBlock>(a, f, v, run);
+      case 2: return short_run<Storage, 1, 2, PerBlock>(a, f, v, run);
+      default: return short_run<Storage, 1, 1, PerBlock>(a, f, v, run);
     }
   });
 }

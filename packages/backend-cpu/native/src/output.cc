@@ -158,13 +158,11 @@ void Pipeline::flush() {
 }
 
 bool FusedFinish::prepare(const Output& out) {
-  if (!kernels().finish_fused || out.sinks > 2 || out.activation > kRelu6) return false;
-  const int which = out.image[0] ? 0 : 1;
-  image_ = out.image[which];
-  if (!image_ || (out.sinks == 2 && out.image[1 - which])) return false;
+  image_ = out.image[0];
+  if (!kernels().finish_fused || out.sinks != 1 || !image_ || out.activation > kRelu6) return false;
   const ImageSpec& s = image_->spec;
   if (s.groups != 1 || s.sums || image_->plain || s.block > kFusedChannels || (s.block < out.channels && s.block % 32)) return false;
-  if (out.format.mantissa && (out.sinks == 2 || !out.format.is(s))) return false;
+  if (out.format.mantissa && !out.format.is(s)) return false;
   const Image* ri = out.residual_image;
   if (ri && (ri->plain || ri->spec.groups != 1 || (ri->spec.block < out.channels && ri->spec.block % 32))) return false;
   spec_.channels = out.channels;
@@ -173,7 +171,6 @@ bool FusedFinish::prepare(const Output& out) {
   spec_.bias = out.bias;
   spec_.lower = out.activation == kLinear ? float_of(0xFF800000u) : 0.0f;
   spec_.upper = out.activation == kRelu6 ? 6.0f : float_of(0x7F800000u);
-  spec_.has_f32 = out.sinks == 2;
   spec_.residual_kind = ri ? FusedSpec::kImage : out.residual ? FusedSpec::kF32 : FusedSpec::kNone;
   spec_.residual_block = ri ? ri->spec.block : 1;
   spec_.mantissa = s.mantissa;
@@ -188,7 +185,6 @@ FusedArgs& FusedFinish::set_rows(const Output& out, int count, const int64_t* pi
   const ImageSpec& s = image_->spec;
   const size_t stride = s.stride(), entries = s.entries(), channels = out.channels;
   const Image* ri = out.residual_image;
-  float* f32 = out.f32[0] ? out.f32[0] : out.f32[1];
   args_.rows = count;
   for (int r = 0; r < kTileRows; r++) {
     const size_t pixel = pixels[min_of(r, count - 1)];
@@ -199,7 +195,6 @@ FusedArgs& FusedFinish::set_rows(const Output& out, int count, const int64_t* pi
       args_.residual_x[r] = ri->rows + pixel * ri->spec.stride();
       args_.residual_record[r] = ri->records + pixel * ri->spec.entries();
     }
-    if (f32) args_.f32[r] = f32 + pixel * channels;
   }
   return args_;
 }
