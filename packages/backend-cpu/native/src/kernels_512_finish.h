@@ -39,20 +39,20 @@ DSCONV_INLINE __m512i mantissas_of(__m512 a, __m512 b, __m512 d, __m512 e, const
 
 DSCONV_INLINE __m512 magic_of_row(__m512i magic, int r) { return _mm512_castsi512_ps(_mm512_permutexvar_epi32(_mm512_set1_epi32(kLaneOfRow[r]), magic)); }
 
-// A block that is not finite, or huge, in the general form; all of it is parked.
-inline __attribute__((noinline)) void write_special(FusedArgs& f, int c0, int width) {
+// Some rows of a block that is not finite, or huge, in the general form; all of it is parked.
+inline __attribute__((noinline)) void write_special(FusedArgs& f, int c0, int width, int row, int rows) {
   const FusedSpec& s = *f.spec;
   QuantizeArgs q;
-  q.source = f.park[0];
+  q.source = f.park[row];
   q.ld = kFusedChannels;
-  q.rows = f.rows;
+  q.rows = rows;
   q.length = width;
   q.mantissa = s.mantissa;
   q.storage = s.storage;
   q.plain = false;
   for (int r = 0; r < q.rows; r++) {
-    q.mantissas[r] = f.mantissas[r] + c0;
-    q.records[r] = f.records[r] + c0 / s.block;
+    q.mantissas[r] = f.mantissas[row + r] + c0;
+    q.records[r] = f.records[row + r] + c0 / s.block;
     q.sums[r] = nullptr;
   }
   f.huge |= quantize__avx512vnni(q);
@@ -150,7 +150,7 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
   const __m512i highest = _mm512_set1_epi32(int(uint32_t(kMaxMagicExponent + 127 + s.mantissa - 2) << 23));
   if (__builtin_expect(_mm512_mask_cmpgt_epu32_mask(0x30F, e, highest), 0)) {  // NaN, infinity or huge
     park();
-    return write_special(f, c0, width);
+    return write_special(f, c0, width, 0, f.rows);
   }
   __m512i magic = _mm512_or_si512(_mm512_add_epi32(e, _mm512_set1_epi32((23 - (s.mantissa - 2)) << 23)), _mm512_set1_epi32(0x400000));
   magic = _mm512_mask_mov_epi32(magic, _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(int(kMinBiased << 23))), _mm512_set1_epi32(int(kMagicBits)));

@@ -4,42 +4,10 @@
 #define DSCONV_VECTOR_ROWS 6
 #include "kernels_512_depthwise.h"
 #include "kernels_512_pipeline.h"
+#include "kernels_512_short.h"
 
 namespace dsconv {
 namespace {
-
-DSCONV_INLINE __m512i broadcast_dword(const int8_t* p) {
-  int32_t v;
-  __builtin_memcpy(&v, p, 4);
-  __m512i x = _mm512_set1_epi32(v);
-  asm("" : "+v"(x));  // one load for both vectors, not one in each dot product
-  return x;
-}
-
-// A set of 4 depths of a weight vector.
-template <int Storage, int Set>
-DSCONV_INLINE __m512i unpack(__m512i w) {
-  if (Storage == 8) return w;
-  const __m512i mask = _mm512_set1_epi8((1 << Storage) - 1);
-  return _mm512_and_si512(Set == 0 ? w : _mm512_srli_epi16(w, Set * Storage), mask);
-}
-
-// All sets of one step; Step: how many steps further on.
-template <int Storage, int Rows, int Vectors, int Set, int Step>
-DSCONV_INLINE void dot_sets(__m512i (&acc)[Rows][Vectors], const uint8_t* w, const int8_t* const (&x)[Rows]) {
-  if constexpr (Set < 8 / Storage) {
-    __m512i u[Vectors];
-    DSCONV_UNROLL
-    for (int v = 0; v < Vectors; v++) u[v] = unpack<Storage, Set>(_mm512_load_si512(w + 64 * (Step * Vectors + v)));
-    DSCONV_UNROLL
-    for (int r = 0; r < Rows; r++) {
-      const __m512i a = broadcast_dword(x[r] + 4 * Set + Step * (32 / Storage));
-      DSCONV_UNROLL
-      for (int v = 0; v < Vectors; v++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], u[v], a);
-    }
-    dot_sets<Storage, Rows, Vectors, Set + 1, Step>(acc, w, x);
-  }
-}
 
 template <int Storage, int Rows, int Vectors, bool Plain, bool PerBlock>
 void tile(const TileArgs& a, const uint8_t* weights, const float* all_scales, float* out) {
@@ -108,69 +76,6 @@ void tile(const TileArgs& a, const uint8_t* weights, const float* all_scales, fl
     DSCONV_UNROLL
     for (int v = 0; v < Vectors; v++) _mm512_storeu_ps(out + r * a.ldo + 16 * v, sum[r][v]);
   }
-}
-
-// ---- one tap, one block -------------------------------------------------------------------------------------------------------
-
-// No float sums to keep, so that 64 channels fit the registers, from the first product to the mantissas.
-template <int Storage, int Tiles, int Vectors, bool PerBlock>
-void short_run(const TileArgs& a, FusedArgs& f, int v0, const Run& run) {
-  __m512i acc[Tiles][kTileRows][Vectors];
-  const int8_t* x[kTileRows];
-  const uint8_t* w[Tiles];
-  DSCONV_UNROLL
-  for (int n = 0; n < Tiles; n++) w[n] = a.weights + (v0 + 2 * n) * a.vector_weights;
-  DSCONV_UNROLL
-  for (int r = 0; r < kTileRows; r++) {
-    x[r] = a.taps->x[r];
-    const __m512i start = _mm512_set1_epi32(a.taps->record[r]->start);
-    DSCONV_UNROLL
-    for (int n = 0; n < Tiles; n++) {
-      DSCONV_UNROLL
-      for (int v = 0; v < Vectors; v++) acc[n][r][v] = start;
-    }
-  }
-  for (int steps = a.last_steps; steps > 0; steps--) {
-    DSCONV_UNROLL
-    for (int n = 0; n < Tiles; n++) {
-      dot_sets<Storage, kTileRows, Vectors, 0, 0>(acc[n], w[n], x);
-      w[n] += 64 * Vectors;
-    }
-    DSCONV_UNROLL
-    for (int r = 0; r < kTileRows; r++) x[r] += 32 / Storage;
-  }
-  const float* const scales = a.scales + v0 * a.vector_scales;
-  const float* const bias = f.spec->bias;
-  __m512 y[kTileRows][Tiles * Vectors];
-  DSCONV_UNROLL
-  for (int v = 0; v < Tiles * Vectors; v++) {
-    const __m512 scale = PerBlock ? _mm512_load_ps(scales + 16 * v) : _mm512_setzero_ps(), begin = PerBlock && bias ? _mm512_loadu_ps(bias + run.channel() + 16 * v) : _mm512_setzero_ps();
-    DSCONV_UNROLL
-    for (int r = 0; r < kTileRows; r++) {
-      // The accumulator already is the float magic + P * scale.
-      const __m512 p = _mm512_sub_ps(_mm512_castsi512_ps(acc[v / Vectors][r][v % Vectors]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(a.taps->record[r]->magic))));
-      y[r][v] = PerBlock ? _mm512_fmadd_ps(p, scale, begin) : p;
-    }
-  }
-  finish_channels<Tiles * Vectors, !PerBlock>(f, y, run);
-}
-
-template <int Storage, bool PerBlock>
-void short_runs(const TileArgs& a, FusedArgs& f, int c0) {
-  each_run(*f.spec, c0, min_of(16 * a.vectors, f.spec->channels - c0), [&](int vectors, const Run& run) {
-    const int v = (run.channel() - c0) / 16;
-    switch (vectors) {
-      case 4: return short_run<Storage, 2, 2, PerBlock>(a, f, v, run);
-      case 2: return short_run<Storage, 1, 2, PerBlock>(a, f, v, run);
-      default: return short_run<Storage, 1, 1, PerBlock>(a, f, v, run);
-    }
-  });
-}
-
-template <int Storage>
-void dsconv2d_short__avx512vnni(const TileArgs& a, FusedArgs& f, int c0) {
-  if (a.scales) short_runs<Storage, true>(a, f, c0);
-  else short_runs<Storage, false>(a, f, c0);
 }
 
 // The shift biases: out += ΣM * scale * shift, rarely used.

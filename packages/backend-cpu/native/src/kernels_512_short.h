@@ -1,0 +1,238 @@
+// AVX-512 VNNI: convolutions of one tap and one block of depths, whose sums never leave the registers (kernels.h, dsconv2d_short).
+#pragma once
+
+#include "kernels_512_dot.h"
+#include "kernels_512_finish.h"
+
+namespace dsconv {
+namespace {
+
+// No float sums to keep, so that 64 channels fit the registers, from the first product to the mantissas.
+template <int Storage, int Tiles, int Vectors, bool PerBlock>
+void short_run(const TileArgs& a, FusedArgs& f, int v0, const Run& run) {
+  __m512i acc[Tiles][kTileRows][Vectors];
+  const int8_t* x[kTileRows];
+  const uint8_t* w[Tiles];
+  DSCONV_UNROLL
+  for (int n = 0; n < Tiles; n++) w[n] = a.weights + (v0 + 2 * n) * a.vector_weights;
+  DSCONV_UNROLL
+  for (int r = 0; r < kTileRows; r++) {
+    x[r] = a.taps->x[r];
+    const __m512i start = _mm512_set1_epi32(a.taps->record[r]->start);
+    DSCONV_UNROLL
+    for (int n = 0; n < Tiles; n++) {
+      DSCONV_UNROLL
+      for (int v = 0; v < Vectors; v++) acc[n][r][v] = start;
+    }
+  }
+  for (int steps = a.last_steps; steps > 0; steps--) {
+    DSCONV_UNROLL
+    for (int n = 0; n < Tiles; n++) {
+      dot_sets<Storage, kTileRows, Vectors, 0, 0>(acc[n], w[n], x);
+      w[n] += 64 * Vectors;
+    }
+    DSCONV_UNROLL
+    for (int r = 0; r < kTileRows; r++) x[r] += 32 / Storage;
+  }
+  const float* const scales = a.scales + v0 * a.vector_scales;
+  const float* const bias = f.spec->bias;
+  __m512 y[kTileRows][Tiles * Vectors];
+  DSCONV_UNROLL
+  for (int v = 0; v < Tiles * Vectors; v++) {
+    const __m512 scale = PerBlock ? _mm512_load_ps(scales + 16 * v) : _mm512_setzero_ps(), begin = PerBlock && bias ? _mm512_loadu_ps(bias + run.channel() + 16 * v) : _mm512_setzero_ps();
+    DSCONV_UNROLL
+    for (int r = 0; r < kTileRows; r++) {
+      // The accumulator already is the float magic + P * scale.
+      const __m512 p = _mm512_sub_ps(_mm512_castsi512_ps(acc[v / Vectors][r][v % Vectors]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(a.taps->record[r]->magic))));
+      y[r][v] = PerBlock ? _mm512_fmadd_ps(p, scale, begin) : p;
+    }
+  }
+  finish_channels<Tiles * Vectors, !PerBlock>(f, y, run);
+}
+
+template <int Storage, bool PerBlock>
+void short_tail(const TileArgs& a, FusedArgs& f, int c0) {
+  each_run(*f.spec, c0, min_of(16 * a.vectors, f.spec->channels - c0), [&](int vectors, const Run& run) {
+    const int v = (run.channel() - c0) / 16;
+    switch (vectors) {
+      case 4: return short_run<Storage, 2, 2, PerBlock>(a, f, v, run);
+      case 2: return short_run<Storage, 1, 2, PerBlock>(a, f, v, run);
+      default: return short_run<Storage, 1, 1, PerBlock>(a, f, v, run);
+    }
+  });
+}
+
+// ---- blocks of 64 channels, in halves of 3 rows ---------------------------------------------------------------------------------
+
+// Three vectors to one: every 128 bits hold the reductions of rows 0, 1, 2 and 2 again.
+template <typename Op>
+DSCONV_INLINE __m512i reduce_3_rows(__m512i a, __m512i b, __m512i c) {
+  const __m512i ab = Op::of(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)), cc = Op::of(_mm512_unpacklo_epi32(c, c), _mm512_unpackhi_epi32(c, c));
+  const __m512i x = Op::of(_mm512_unpacklo_epi64(ab, cc), _mm512_unpackhi_epi64(ab, cc));
+  const __m512i y = Op::of(x, _mm512_shuffle_i32x4(x, x, 0x4E));
+  return Op::of(y, _mm512_shuffle_i32x4(y, y, 0xB1));
+}
+
+// Values of 3 rows by 64 channels between the two parts of their finishing: the second is done after the products of the next 3 rows are under way, so
+// that nothing waits for the maximum over a block.
+struct HalfBlock {
+  __m512 y[3][4];
+  __m512i magic;
+  int row, channel;
+};
+
+// Mantissas and records.
+DSCONV_INLINE void write_half(const FusedArgs& f, const HalfBlock& h) {
+  const FusedSpec& s = *f.spec;
+  const RoundConstants k{load(kOrders.even), load(kOrders.quarters), _mm512_set1_epi8(char(-s.limit)), _mm512_set1_epi8(char(s.limit))};
+  const __m512 rows[3] = {_mm512_castsi512_ps(_mm512_shuffle_epi32(h.magic, _MM_PERM_AAAA)), _mm512_castsi512_ps(_mm512_shuffle_epi32(h.magic, _MM_PERM_BBBB)),
+                          _mm512_castsi512_ps(_mm512_shuffle_epi32(h.magic, _MM_PERM_CCCC))};
+  __m512i sum[3];
+  DSCONV_UNROLL
+  for (int r = 0; r < 3; r++) {
+    const __m512i m = mantissas_of(_mm512_add_ps(h.y[r][0], rows[r]), _mm512_add_ps(h.y[r][1], rows[r]), _mm512_add_ps(h.y[r][2], rows[r]), _mm512_add_ps(h.y[r][3], rows[r]), k);
+    _mm512_storeu_si512(f.mantissas[h.row + r] + h.channel, m);
+    sum[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), m);
+  }
+  const __m512i repay = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), reduce_3_rows<Add>(sum[0], sum[1], sum[2])), unsigned(s.storage - 1));
+  const __m128i magic = _mm512_castsi512_si128(h.magic), start = _mm_add_epi32(magic, _mm512_castsi512_si128(repay)), pairs = _mm_unpacklo_epi32(start, magic);
+  const int block = h.channel / 64;
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(f.records[h.row] + block), pairs);
+  _mm_storeh_pd(reinterpret_cast<double*>(f.records[h.row + 1] + block), _mm_castsi128_pd(pairs));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(f.records[h.row + 2] + block), _mm_unpackhi_epi32(start, magic));
+}
+
+// Residual, clamp and magic numbers of new sums. False: a block is not finite or huge, and was written in the general form.
+DSCONV_INLINE bool take_half(FusedArgs& f, const __m512 (&sum)[3][4], HalfBlock& h) {
+  const FusedSpec& s = *f.spec;
+  DSCONV_UNROLL
+  for (int r = 0; r < 3; r++) {
+    DSCONV_UNROLL
+    for (int v = 0; v < 4; v++) h.y[r][v] = sum[r][v];
+  }
+  if (s.residual_kind == FusedSpec::kImage) {
+    const int64_t block = unsigned(h.channel) / unsigned(s.residual_block);
+    DSCONV_UNROLL
+    for (int r = 0; r < 3; r++) {
+      // M * scale as (magic + M * scale) - magic, which is exact, and NaN for a block that is.
+      const __m512i magic = _mm512_set1_epi32(int32_t(f.residual_record[h.row + r][block].magic));
+      const int8_t* const x = f.residual_x[h.row + r] + h.channel;
+      DSCONV_UNROLL
+      for (int v = 0; v < 4; v++) {
+        const __m512i m = _mm512_add_epi32(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + 16 * v))), magic);
+        h.y[r][v] = _mm512_add_ps(h.y[r][v], _mm512_sub_ps(_mm512_castsi512_ps(m), _mm512_castsi512_ps(magic)));
+      }
+    }
+  }
+  const __m512 lower = _mm512_set1_ps(s.lower), upper = _mm512_set1_ps(s.upper);
+  __m512i largest[3];
+  DSCONV_UNROLL
+  for (int r = 0; r < 3; r++) {
+    DSCONV_UNROLL
+    for (int v = 0; v < 4; v++) {
+      h.y[r][v] = _mm512_min_ps(upper, _mm512_max_ps(lower, h.y[r][v]));  // NaN is the second operand and stays
+      largest[r] = v == 0 ? magnitude_of(h.y[r][v]) : _mm512_max_epu32(largest[r], magnitude_of(h.y[r][v]));
+    }
+  }
+  const __m512i e = _mm512_and_si512(reduce_3_rows<Max>(largest[0], largest[1], largest[2]), _mm512_set1_epi32(0x7F800000));
+  const __m512i highest = _mm512_set1_epi32(int(uint32_t(kMaxMagicExponent + 127 + s.mantissa - 2) << 23));
+  if (__builtin_expect(_mm512_cmpgt_epu32_mask(e, highest), 0)) {  // NaN, infinity or huge
+    DSCONV_UNROLL
+    for (int r = 0; r < 3; r++) {
+      DSCONV_UNROLL
+      for (int v = 0; v < 4; v++) _mm512_store_ps(f.park[h.row + r] + 16 * v, h.y[r][v]);
+    }
+    write_special(f, h.channel, 64, h.row, min_of(3, f.rows - h.row));
+    return false;
+  }
+  h.magic = _mm512_or_si512(_mm512_add_epi32(e, _mm512_set1_epi32((23 - (s.mantissa - 2)) << 23)), _mm512_set1_epi32(0x400000));
+  h.magic = _mm512_mask_mov_epi32(h.magic, _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(int(kMinBiased << 23))), _mm512_set1_epi32(int(kMagicBits)));
+  return true;
+}
+
+// All sets of one step of 3 rows by two tiles.
+template <int Storage, int Set>
+DSCONV_INLINE void dot_two_tiles(__m512i (&acc)[3][4], const uint8_t* w0, const uint8_t* w1, const int8_t* const (&x)[3]) {
+  if constexpr (Set < 8 / Storage) {
+    __m512i a[3];
+    DSCONV_UNROLL
+    for (int r = 0; r < 3; r++) a[r] = broadcast_dword(x[r] + 4 * Set);
+    DSCONV_UNROLL
+    for (int v = 0; v < 4; v++) {
+      const __m512i u = unpack<Storage, Set>(_mm512_load_si512((v < 2 ? w0 : w1) + 64 * (v & 1)));
+      DSCONV_UNROLL
+      for (int r = 0; r < 3; r++) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], u, a[r]);
+    }
+    dot_two_tiles<Storage, Set + 1>(acc, w0, w1, x);
+  }
+}
+
+// So many blocks of 64 channels from channel c0 on.
+template <int Storage>
+void short_blocks(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
+  HalfBlock pending;
+  bool is_pending = false;
+  const float* const bias = f.spec->bias;
+  for (int row = 0; row < a.count; row += 3) {
+    const BlockRecord* records[3];
+    DSCONV_UNROLL
+    for (int r = 0; r < 3; r++) records[r] = a.taps->record[row + r];
+    const uint8_t* w0 = a.weights;
+    const float* scales = a.scales;
+    for (int n = 0; n < blocks; n++, scales += 4 * a.vector_scales) {
+      __m512i acc[3][4];
+      const int8_t* x[3];
+      DSCONV_UNROLL
+      for (int r = 0; r < 3; r++) {
+        x[r] = a.taps->x[row + r];
+        acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm512_set1_epi32(records[r]->start);
+      }
+      const uint8_t* w1 = w0 + 2 * a.vector_weights;
+      for (int steps = a.last_steps; steps > 0; steps--, w0 += 128, w1 += 128) {
+        dot_two_tiles<Storage, 0>(acc, w0, w1, x);
+        DSCONV_UNROLL
+        for (int r = 0; r < 3; r++) x[r] += 32 / Storage;
+      }
+      w0 = w1;
+      if (is_pending) write_half(f, pending);
+      pending.row = row;
+      pending.channel = c0 + 64 * n;
+      __m512 sum[3][4];
+      DSCONV_UNROLL
+      for (int v = 0; v < 4; v++) {
+        const __m512 scale = _mm512_load_ps(scales + (v / 2) * 2 * a.vector_scales + 16 * (v % 2)), begin = bias ? _mm512_loadu_ps(bias + pending.channel + 16 * v) : _mm512_setzero_ps();
+        DSCONV_UNROLL
+        for (int r = 0; r < 3; r++) {
+          sum[r][v] = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_castsi512_ps(acc[r][v]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(records[r]->magic)))), scale, begin);
+        }
+      }
+      is_pending = take_half(f, sum, pending);
+    }
+  }
+  if (is_pending) write_half(f, pending);
+}
+
+// Blocks of 64 channels first, then what is left.
+template <int Storage>
+void short_runs(const TileArgs& a, FusedArgs& f, int c0) {
+  const FusedSpec& s = *f.spec;
+  const int channels = min_of(16 * a.vectors, s.channels - c0), blocks = channels / 64;
+  const bool is_cut = s.residual_kind == FusedSpec::kF32 || (s.residual_kind == FusedSpec::kImage && s.residual_block < s.channels && s.residual_block % 64);
+  if (s.block != 64 || !blocks || is_cut) return short_tail<Storage, true>(a, f, c0);
+  short_blocks<Storage>(a, f, c0, blocks);
+  if (channels == 64 * blocks) return;
+  TileArgs rest = a;
+  rest.vectors -= 4 * blocks;
+  rest.weights += 4 * blocks * a.vector_weights;
+  rest.scales += 4 * blocks * a.vector_scales;
+  short_tail<Storage, true>(rest, f, c0 + 64 * blocks);
+}
+
+template <int Storage>
+void dsconv2d_short__avx512vnni(const TileArgs& a, FusedArgs& f, int c0) {
+  if (a.scales) short_runs<Storage>(a, f, c0);
+  else short_tail<Storage, false>(a, f, c0);
+}
+
+}  // namespace
+}  // namespace dsconv
