@@ -5,7 +5,8 @@
 namespace dsconv {
 namespace {
 
-constexpr size_t kCachedWeights = 384 << 10;
+constexpr size_t kCachedWeights = 384 << 10, kNearWeights = 36 << 10;
+constexpr int64_t kManyPixels = 120;  // fewer make tiles that are not full
 
 struct Job {
   const Window& w;
@@ -15,7 +16,8 @@ struct Job {
   const Output& out;
   int granule;
   int per_group, group_vectors;
-  int64_t tiles;  // row tiles over the batch; pointwise ones are as even as can be: 49 pixels are 9 tiles of 5 or 6
+  bool has_halves;
+  int64_t tiles;  // row tiles over the batch
 };
 
 // A row tile with its pointers resolved, kept over all channels.
@@ -23,7 +25,7 @@ struct RowTile {
   TileArgs args;
   TapRows* taps;
   int64_t pixels[kTileRows];
-  bool pipelined, is_short;
+  bool pipelined, is_short, has_halves;
   Pipeline finish;
   FusedFinish fused;
 };
@@ -50,7 +52,9 @@ void resolve(const Job& job, int64_t tile, RowTile* rt) {
     }
     for (int r = 0; r < kTileRows; r++) rt->pixels[r] = base + t.pixels[local * kTileRows + r];
   } else {
-    const int64_t begin = tile * job.w.out_pixels() / job.tiles, end = (tile + 1) * job.w.out_pixels() / job.tiles;
+    // Halves of 3 rows leave no row idle in full tiles; else tiles are as even as can be: 49 pixels are 9 tiles of 5 or 6.
+    const int64_t begin = job.has_halves ? tile * kTileRows : tile * job.w.out_pixels() / job.tiles;
+    const int64_t end = job.has_halves ? min_of(begin + kTileRows, job.w.out_pixels()) : (tile + 1) * job.w.out_pixels() / job.tiles;
     a.count = int(end - begin);
     a.tap_count = 1;
     rt->taps[0].tap = 0;
@@ -90,7 +94,7 @@ void fetch_tile(const Job& job, int64_t tile) {
     pixel = entry * job.w.out_h * job.w.out_w + t.pixels[local * kTileRows];
     count = t.counts[local];
   } else {
-    pixel = tile * job.w.out_pixels() / job.tiles;
+    pixel = job.has_halves ? tile * kTileRows : tile * job.w.out_pixels() / job.tiles;
     count = kTileRows;
     fetch_rows(job.input, pixel, int(min_of<int64_t>(count, job.input.pixels - pixel)));
   }
@@ -145,8 +149,8 @@ void run_tile(const Job& job, RowTile* rt, int c0, int width, float* scratch, si
   else finish_rows(job.out, scratch, ld, a.count, rt->pixels, c0, width);
 }
 
-// The same for one tap and one block, finished by the kernel.
-void run_short(const Job& job, RowTile* rt, int c0, int width) {
+// The same where the kernel finishes too.
+void run_fused(const Job& job, RowTile* rt, int c0, int width) {
   const Filter& f = job.f;
   TileArgs& a = rt->args;
   const size_t column = size_t(c0 / kLaneChannels);
@@ -154,16 +158,22 @@ void run_short(const Job& job, RowTile* rt, int c0, int width) {
   a.weights = f.weights.data() + column * a.vector_weights;
   a.scales = f.scales ? f.scales.as<float>() + column * a.vector_scales : nullptr;
   a.shifts = nullptr;
-  kernels().dsconv2d_short[storage_index(f.storage)](a, rt->fused.set_rows(job.out, a.count, rt->pixels), c0);
+  const auto& kernel = rt->is_short ? kernels().dsconv2d_short : kernels().dsconv2d_halves;
+  kernel[storage_index(f.storage)](a, rt->fused.set_rows(job.out, a.count, rt->pixels), c0);
 }
 
 }  // namespace
 
 void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input, const Tiling* tiling, const Output& out, Upcoming upcoming) {
-  Job job{w, filter, input, tiling, out, out.granule(filter.groups), filter.group_outputs(), filter.group_vectors(), 0};
+  Job job{w, filter, input, tiling, out, out.granule(filter.groups), filter.group_outputs(), filter.group_vectors(), false, 0};
   // A granule starts at a tile's first channel: multiples of 32 within one group, or all channels.
   if (filter.groups > 1) job.granule = filter.outputs;
   job.tiles = tiling ? int64_t{tiling->tiles} * w.batch : ceil_div<int64_t>(w.out_pixels(), kTileRows);
+  // Weights of 64 channels are read twice, by either half of a tile's rows: they should stay in the nearest cache.
+  const ImageSpec* const to = out.sinks == 1 && out.image[0] ? &out.image[0]->spec : nullptr;
+  const Image* const ri = out.residual_image;
+  job.has_halves = kernels().dsconv2d_halves[0] && filter.groups == 1 && !filter.shifts && filter.scales && !input.plain && to && to->block == 64 && filter.outputs % 64 == 0 &&
+                   !out.residual && (!ri || ri->spec.block % 64 == 0 || ri->spec.block >= filter.outputs) && filter.weights.bytes() / (filter.outputs / 64) <= kNearWeights && w.out_pixels() >= kManyPixels;
   // Row tiles outside, channels inside, so that a pixel's rows are read and written once; but no more channels at a time than weights that
   // stay in the second-level cache.
   const int granules = ceil_div(filter.outputs, job.granule);
@@ -186,7 +196,8 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
     RowTile rt;
     // Sums of one product's length cost no more than what follows them: that is done at once.
     rt.is_short = kernels().dsconv2d_short[0] && filter.taps == 1 && filter.blocks() == 1 && filter.groups == 1 && !filter.shifts && !input.plain && rt.fused.prepare(out);
-    rt.pipelined = !rt.is_short && rt.finish.prepare(out, job.granule);
+    rt.has_halves = !rt.is_short && job.has_halves && rt.fused.prepare(out);
+    rt.pipelined = !rt.is_short && !rt.has_halves && rt.finish.prepare(out, job.granule);
     rt.taps = static_cast<TapRows*>(thread_scratch(1, sizeof(TapRows) * filter.taps));
     rt.args.records = input.records;
     rt.args.sums = input.sums;
@@ -209,9 +220,9 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
       prefetch(s, tile);
       if (s == begin / job.tiles && unit + 1 < end && tile + 1 < job.tiles) fetch_tile(job, tile + 1);
       resolve(job, tile, &rt);
-      if (rt.is_short && rt.args.tap_count == 1) {
+      if (rt.args.tap_count > 0 && (rt.is_short || rt.has_halves)) {
         const int c0 = int(s * span) * job.granule;
-        run_short(job, &rt, c0, min_of(span * job.granule, filter.outputs - c0));
+        run_fused(job, &rt, c0, min_of(span * job.granule, filter.outputs - c0));
         continue;
       }
       if (rt.pipelined) rt.finish.set_rows(out, rt.args.count, rt.pixels);
@@ -223,7 +234,7 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
       }
     }
     if (rt.pipelined) rt.finish.flush();
-    if (rt.is_short) rt.fused.flush();
+    if (rt.is_short || rt.has_halves) rt.fused.flush();
   });
 }
 

@@ -206,10 +206,11 @@ struct Kernels {
   void (*outer_tile)(const OuterArgs&);
   void (*max_rows)(const float* const* rows, int count, int channels, float* out);  // NaN wins
   void (*add_rows)(const float* const* rows, int count, int channels, float* out);  // out += the rows
-  // Or null, all four: rows of sums [rows][ld] of the channels c0 .. c0 + width, whole blocks; tiles and
+  // Or null, all five: rows of sums [rows][ld] of the channels c0 .. c0 + width, whole blocks; tiles and
   // depthwise that do it themselves.
   void (*finish_fused)(FusedArgs&, const float* sums, size_t ld, int c0, int width) = nullptr;
   void (*dsconv2d_short[3])(const TileArgs&, FusedArgs&, int c0) = {};  // one tap and one block in the magic form, from channel c0 on; `out` is not used
+  void (*dsconv2d_halves[3])(const TileArgs&, FusedArgs&, int c0) = {};  // any taps and depths, scales per block, whole output blocks of 64 channels
   void (*depthwise_fused)(const DepthwiseArgs&, FusedArgs&, int c0) = nullptr;
   void (*decode_pixels)(const DecodePixelsArgs&) = nullptr;  // the magic form
 };

@@ -151,7 +151,7 @@ DSCONV_INLINE bool take_half(FusedArgs& f, const __m512 (&sum)[3][4], HalfBlock&
 }
 
 // All sets of one step of 3 rows by two tiles.
-template <int Storage, int Set>
+template <int Storage, int Set = 0>
 DSCONV_INLINE void dot_two_tiles(__m512i (&acc)[3][4], const uint8_t* w0, const uint8_t* w1, const int8_t* const (&x)[3]) {
   if constexpr (Set < 8 / Storage) {
     __m512i a[3];
@@ -167,65 +167,117 @@ DSCONV_INLINE void dot_two_tiles(__m512i (&acc)[3][4], const uint8_t* w0, const 
   }
 }
 
-// So many blocks of 64 channels from channel c0 on.
+// The products of one block; pointers move on by its steps.
 template <int Storage>
-void short_blocks(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
+DSCONV_INLINE void dot_block(__m512i (&acc)[3][4], const uint8_t*& w0, const uint8_t*& w1, const int8_t* (&x)[3], int steps) {
+  // Short loops: unrolled ones, which are run once a block, are slower by the time it takes to fetch them.
+  for (; steps > 0; steps--) {
+    dot_two_tiles<Storage>(acc, w0, w1, x);
+    w0 += 128;
+    w1 += 128;
+    DSCONV_UNROLL
+    for (int r = 0; r < 3; r++) x[r] += 32 / Storage;
+  }
+}
+
+// So many blocks of 64 channels from channel c0 on, any taps and depths.
+template <int Storage>
+void half_tiles(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
   HalfBlock pending;
   bool is_pending = false;
   const float* const bias = f.spec->bias;
-  for (int row = 0; row < a.count; row += 3) {
-    const BlockRecord* records[3];
-    DSCONV_UNROLL
-    for (int r = 0; r < 3; r++) records[r] = a.taps->record[row + r];
-    const uint8_t* w0 = a.weights;
-    const float* scales = a.scales;
-    for (int n = 0; n < blocks; n++, scales += 4 * a.vector_scales) {
-      __m512i acc[3][4];
-      const int8_t* x[3];
-      DSCONV_UNROLL
-      for (int r = 0; r < 3; r++) {
-        x[r] = a.taps->x[row + r];
-        acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm512_set1_epi32(records[r]->start);
-      }
-      const uint8_t* w1 = w0 + 2 * a.vector_weights;
-      for (int steps = a.last_steps; steps > 0; steps--, w0 += 128, w1 += 128) {
-        dot_two_tiles<Storage, 0>(acc, w0, w1, x);
-        DSCONV_UNROLL
-        for (int r = 0; r < 3; r++) x[r] += 32 / Storage;
-      }
-      w0 = w1;
-      if (is_pending) write_half(f, pending);
-      pending.row = row;
-      pending.channel = c0 + 64 * n;
+  const int back = a.block - a.steps * (32 / Storage);  // blocks need not be whole steps long
+  for (int n = 0; n < blocks; n++) {
+    for (int row = 0; row < a.count; row += 3) {
+      const int channel = c0 + 64 * n;
       __m512 sum[3][4];
-      DSCONV_UNROLL
-      for (int v = 0; v < 4; v++) {
-        const __m512 scale = _mm512_load_ps(scales + (v / 2) * 2 * a.vector_scales + 16 * (v % 2)), begin = bias ? _mm512_loadu_ps(bias + pending.channel + 16 * v) : _mm512_setzero_ps();
+      for (const TapRows *tap = a.taps, *end = tap + a.tap_count; tap != end; tap++) {
+        const uint8_t *w0 = a.weights + 4 * n * a.vector_weights + 2 * tap->tap * a.tap_weights, *w1 = w0 + 2 * a.vector_weights;
+        const float *scales0 = a.scales + 4 * n * a.vector_scales + 2 * tap->tap * a.tap_scales, *scales1 = scales0 + 2 * a.vector_scales;
+        const int8_t* x[3];
+        const BlockRecord* records[3];
         DSCONV_UNROLL
         for (int r = 0; r < 3; r++) {
-          sum[r][v] = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_castsi512_ps(acc[r][v]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(records[r]->magic)))), scale, begin);
+          x[r] = tap->x[row + r];
+          records[r] = tap->record[row + r];
+        }
+        int left = a.blocks;
+        if (tap == a.taps) {
+          // What is pending takes the registers that the sums will need.
+          __m512i acc[3][4];
+          DSCONV_UNROLL
+          for (int r = 0; r < 3; r++) acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm512_set1_epi32(records[r]->start);
+          dot_block<Storage>(acc, w0, w1, x, left == 1 ? a.last_steps : a.steps);
+          if (is_pending) write_half(f, pending);
+          DSCONV_UNROLL
+          for (int v = 0; v < 4; v++) {
+            const __m512 scale = _mm512_load_ps((v < 2 ? scales0 : scales1) + 16 * (v % 2)), begin = bias ? _mm512_loadu_ps(bias + channel + 16 * v) : _mm512_setzero_ps();
+            DSCONV_UNROLL
+            for (int r = 0; r < 3; r++) {
+              // The accumulator already is the float magic + P * scale.
+              sum[r][v] = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_castsi512_ps(acc[r][v]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(records[r]->magic)))), scale, begin);
+            }
+          }
+          left--;
+          scales0 += 32;
+          scales1 += 32;
+          DSCONV_UNROLL
+          for (int r = 0; r < 3; r++) {
+            records[r]++;
+            x[r] += back;
+          }
+        }
+        for (; left > 0; left--, scales0 += 32, scales1 += 32) {
+          __m512i acc[3][4];
+          DSCONV_UNROLL
+          for (int r = 0; r < 3; r++) acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm512_set1_epi32(records[r]->start);
+          dot_block<Storage>(acc, w0, w1, x, left == 1 ? a.last_steps : a.steps);
+          DSCONV_UNROLL
+          for (int v = 0; v < 4; v++) {
+            const __m512 scale = _mm512_load_ps((v < 2 ? scales0 : scales1) + 16 * (v % 2));
+            DSCONV_UNROLL
+            for (int r = 0; r < 3; r++) {
+              sum[r][v] = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_castsi512_ps(acc[r][v]), _mm512_castsi512_ps(_mm512_set1_epi32(int32_t(records[r]->magic)))), scale, sum[r][v]);
+            }
+          }
+          DSCONV_UNROLL
+          for (int r = 0; r < 3; r++) {
+            records[r]++;
+            x[r] += back;
+          }
         }
       }
+      pending.row = row;
+      pending.channel = channel;
       is_pending = take_half(f, sum, pending);
     }
   }
   if (is_pending) write_half(f, pending);
 }
 
+// Whether half_tiles can do the whole blocks of 64 channels.
+inline bool halves_fit(const FusedSpec& s) {
+  if (s.residual_kind == FusedSpec::kF32 || s.scale) return false;
+  return s.block == 64 && (s.residual_kind == FusedSpec::kNone || s.residual_block >= s.channels || s.residual_block % 64 == 0);
+}
+
 // Blocks of 64 channels first, then what is left.
 template <int Storage>
 void short_runs(const TileArgs& a, FusedArgs& f, int c0) {
-  const FusedSpec& s = *f.spec;
-  const int channels = min_of(16 * a.vectors, s.channels - c0), blocks = channels / 64;
-  const bool is_cut = s.residual_kind == FusedSpec::kF32 || (s.residual_kind == FusedSpec::kImage && s.residual_block < s.channels && s.residual_block % 64);
-  if (s.block != 64 || !blocks || is_cut) return short_tail<Storage, true>(a, f, c0);
-  short_blocks<Storage>(a, f, c0, blocks);
+  const int channels = min_of(16 * a.vectors, f.spec->channels - c0), blocks = channels / 64;
+  if (!blocks || !halves_fit(*f.spec)) return short_tail<Storage, true>(a, f, c0);
+  half_tiles<Storage>(a, f, c0, blocks);
   if (channels == 64 * blocks) return;
   TileArgs rest = a;
   rest.vectors -= 4 * blocks;
   rest.weights += 4 * blocks * a.vector_weights;
   rest.scales += 4 * blocks * a.vector_scales;
   short_tail<Storage, true>(rest, f, c0 + 64 * blocks);
+}
+
+template <int Storage>
+void dsconv2d_halves__avx512vnni(const TileArgs& a, FusedArgs& f, int c0) {
+  half_tiles<Storage>(a, f, c0, a.vectors / 4);
 }
 
 template <int Storage>

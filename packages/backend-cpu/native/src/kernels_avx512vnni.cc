@@ -138,6 +138,7 @@ const Kernels* kernels_avx512vnni() {
         epilogue__avx512vnni, quantize__avx512vnni, finish_first__avx512vnni, finish_second__avx512vnni, decode__avx512vnni,
         stem_tile_vector, nullptr, nullptr, depthwise_vector, float_tile_vector, outer_tile_vector, max_rows_vector, add_rows_vector,
         finish_fused__avx512vnni, {dsconv2d_short__avx512vnni<2>, dsconv2d_short__avx512vnni<4>, dsconv2d_short__avx512vnni<8>},
+        {dsconv2d_halves__avx512vnni<2>, dsconv2d_halves__avx512vnni<4>, dsconv2d_halves__avx512vnni<8>},
         depthwise_fused__avx512vnni, decode_pixels__avx512vnni,
     };
     if (__builtin_cpu_supports("avx512bf16")) use_avx512bf16(&k);
