@@ -19,6 +19,9 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
 // Stem filters (depth below 16, scales per channel): float products of exact integers. x is f32; mantissa 0: float activations.
 void dsconv2d_stem(const Window& w, const Filter& filter, const float* x, int mantissa, const Output& out);
 
+// The same with a max pool behind it, `stem_out` having the epilogue alone: rows between the two never leave the cache. out is the pool's.
+void dsconv2d_stem_max_pool(const Window& w, const Filter& filter, const float* x, int mantissa, const Output& stem_out, const Window& pool, const Output& out);
+
 // f32 rows to an image; begins it, and settles it at the end.
 void quantize_image(const float* x, Image* image);
 // x̂ of f32 rows, y may be x.

@@ -62,6 +62,7 @@ Plan::Plan(std::vector<BufferDesc> buffers, std::vector<StepDesc> steps, std::ve
     if (is_image(b)) fail_argument("output buffer " + std::to_string(b) + " is not f32");
     touch(b, int(runs_.size()), false, "outputs");
   }
+  fuse_stem_pools();
   // Every convolution brings the weights of the next one into the second-level cache while it computes.
   const StepDesc* next = nullptr;
   for (size_t n = steps_.size(); n-- > 0;) {

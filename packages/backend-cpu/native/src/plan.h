@@ -69,9 +69,11 @@ class Plan {
   std::function<void()> compile(const std::shared_ptr<StepDesc>& s, int hidden);
   void touch(int buffer, int step, bool write, const std::string& name);
   void lay_out();
+  void fuse_stem_pools();
   int add_hidden(const ImageSpec& spec, int64_t pixels);
   void expect_f32(int buffer, int64_t length, const StepDesc& s, const char* what) const;
   void check_sinks(const StepDesc& s, int64_t pixels, int channels) const;
+  Output epilogue_of(const StepDesc& s, int channels);  // without sinks
   Output output_of(const StepDesc& s, int channels);
   void settle(const StepDesc& s);
   float* f32(int b) const { return slots_[b].bound ? const_cast<float*>(slots_[b].bound) : reinterpret_cast<float*>(arena_.data() + slots_[b].offset); }

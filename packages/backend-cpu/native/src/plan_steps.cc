@@ -158,7 +158,7 @@ void Plan::check_step(StepDesc& s, size_t) {
   check_sinks(s, pixels, channels);
 }
 
-Output Plan::output_of(const StepDesc& s, int channels) {
+Output Plan::epilogue_of(const StepDesc& s, int channels) {
   Output out;
   out.channels = channels;
   out.bias = s.bias.empty() ? nullptr : s.bias.data();
@@ -171,6 +171,11 @@ Output Plan::output_of(const StepDesc& s, int channels) {
     if (is_image(s.residual)) out.residual_image = images_[s.residual].get();
     else out.residual = f32(s.residual);
   }
+  return out;
+}
+
+Output Plan::output_of(const StepDesc& s, int channels) {
+  Output out = epilogue_of(s, channels);
   for (int b : s.outputs) {
     if (is_image(b)) out.add(images_[b].get());
     else out.add(f32(b));
@@ -182,6 +187,23 @@ Output Plan::output_of(const StepDesc& s, int channels) {
 void Plan::settle(const StepDesc& s) {
   for (int b : s.outputs) {
     if (is_image(b)) images_[b]->settle();
+  }
+}
+
+// A stem that only a max pool behind it reads is computed along with that: its output, the largest tensor of many networks, is never stored.
+void Plan::fuse_stem_pools() {
+  for (size_t n = 1; n < steps_.size(); n++) {
+    const StepDesc &stem = *steps_[n - 1], &pool = *steps_[n];
+    if (pool.op != Op::kMaxPool || stem.op != Op::kDSConv2d || stem.filter->kind != Filter::kStem || stem.residual >= 0 || stem.format.mantissa) continue;
+    const int between = pool.inputs[0];
+    if (stem.outputs.size() != 1 || stem.outputs[0] != between || slots_[between].last != int(n)) continue;
+    slots_[between].first = slots_[between].last = -2;
+    touch(stem.inputs[0], int(n), false, stem.name);
+    runs_[n - 1] = [] {};
+    runs_[n] = [this, s = steps_[n - 1], p = steps_[n]] {
+      dsconv2d_stem_max_pool(s->w, *s->filter, f32(s->inputs[0]), s->mantissa, epilogue_of(*s, s->filter->outputs), p->w, output_of(*p, s->filter->outputs));
+      settle(*p);
+    };
   }
 }
 
