@@ -75,7 +75,7 @@ int fused_channels(const ImageSpec& in, int out_block) {
 // Images to images, block by block.
 bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& out) {
   const Kernels& k = kernels();
-  if (!k.depthwise_fused || !s.image || s.image->plain || s.multiplier != 1) return false;
+  if (!k.depthwise_fused || !s.image || s.image->plain || s.multiplier != 1 || out.residual || out.residual_image) return false;
   const ImageSpec& in = s.image->spec;
   if (in.groups != 1 || (in.block < in.channels && in.block % kLaneChannels)) return false;
   FusedFinish probe;
@@ -95,7 +95,8 @@ bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& ou
   parallel_for(rows * chunks, grain, [&](int64_t begin, int64_t end) {
     FusedFinish fused;
     fused.prepare(rest);
-    std::vector<const float*> bases(taps), at(taps), tap_weights(taps);
+    std::vector<const float*> at(taps), tap_weights(taps);
+    int64_t pixels[kTileRows];
     for (int64_t unit = begin; unit < end;) {
       const int64_t chunk = unit / rows, last = min_of(end, (chunk + 1) * rows);
       const int c0 = int(chunk) * width;
@@ -106,6 +107,7 @@ bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& ou
       a.bias = out.bias;
       DecodedRows input(w, *s.image, c0, a.channels);
       a.pixel_step = size_t(w.stride_w) * input.padded();
+      a.count = w.out_w;
       a.touching_stride = w.kw == 3 && w.dilation_w == 1 && w.stride_w <= 2 && w.out_w >= kTileRows ? w.stride_w : 0;
       for (; unit < last; unit++) {
         const int64_t row = unit - chunk * rows;
@@ -116,19 +118,12 @@ bool depthwise_fused(const Window& w, const DepthwiseSource& s, const Output& ou
           if (y < 0 || y >= w.in_h) continue;
           const float* const base = input.row(n, y);
           for (int kx = 0; kx < w.kw; kx++, a.tap_count++) {
-            bases[a.tap_count] = base + size_t(kx) * w.dilation_w * input.padded();
+            at[a.tap_count] = base + size_t(kx) * w.dilation_w * input.padded();
             tap_weights[a.tap_count] = weights.as<float>() + size_t(ky * w.kw + kx) * padded + c0;
           }
         }
-        // Tiles of 6, the last of which may compute some pixels once more; rows that are shorter have one tile.
-        a.count = min_of(kTileRows, w.out_w);
-        for (int done = 0; done < w.out_w; done += a.count) {
-          const int ox = min_of(done, w.out_w - a.count);
-          for (int t = 0; t < a.tap_count; t++) at[t] = bases[t] + size_t(ox) * a.pixel_step;
-          int64_t pixels[kTileRows];
-          for (int r = 0; r < kTileRows; r++) pixels[r] = row * w.out_w + ox + min_of(r, a.count - 1);
-          k.depthwise_fused(a, fused.set_rows(rest, a.count, pixels), c0);
-        }
+        for (int r = 0; r < kTileRows; r++) pixels[r] = row * w.out_w + min_of(r, w.out_w - 1);
+        k.depthwise_fused(a, fused.set_rows(rest, min_of(kTileRows, w.out_w), pixels), c0);
       }
     }
     fused.flush();

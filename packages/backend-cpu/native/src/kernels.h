@@ -103,6 +103,7 @@ struct FusedSpec {
   enum Residual { kNone, kF32, kImage } residual_kind;  // kImage: in the magic form, borders of blocks at multiples of 32 channels
   int residual_block;
   int mantissa, storage, limit;  // limit: of the mantissas
+  size_t stride, entries;        // from one pixel to the next, in mantissas and records
 };
 struct FusedArgs {
   const FusedSpec* spec;
@@ -114,6 +115,13 @@ struct FusedArgs {
   int8_t* mantissas[kTileRows];
   BlockRecord* records[kTileRows];
   bool huge;  // out: a block was huge
+  // To neighbouring pixels.
+  void move_on(int64_t pixels) {
+    for (int r = 0; r < kTileRows; r++) {
+      mantissas[r] += pixels * int64_t(spec->stride);
+      records[r] += pixels * int64_t(spec->entries);
+    }
+  }
   alignas(64) float park[kTileRows][kFusedChannels];
   alignas(64) uint32_t largest[kTileRows][16];  // of what is parked
 };
@@ -147,7 +155,8 @@ struct DepthwiseArgs {
   const float* const* weights;   // [tap_count]
   int tap_count, channels, count;
   size_t pixel_step;             // floats from one output pixel's input to the next
-  // Of depthwise_fused alone: where sums start, or null; 1 or 2 where 6 pixels at that stride are asked for and taps come in threes that touch, else 0.
+  // Of depthwise_fused alone, whose count may be any: where sums start, or null; 1 or 2 where that is the stride of at least 6 pixels and taps come in
+  // threes that touch, else 0.
   const float* bias;
   int touching_stride;
   float* out;                    // [count][ldo]
@@ -206,8 +215,8 @@ struct Kernels {
   void (*outer_tile)(const OuterArgs&);
   void (*max_rows)(const float* const* rows, int count, int channels, float* out);  // NaN wins
   void (*add_rows)(const float* const* rows, int count, int channels, float* out);  // out += the rows
-  // Or null, all five: rows of sums [rows][ld] of the channels c0 .. c0 + width, whole blocks; tiles and
-  // depthwise that do it themselves.
+  // Or null, all five: rows of sums [rows][ld] of the channels c0 .. c0 + width, whole blocks; tiles and rows
+  // of depthwise outputs that do it themselves.
   void (*finish_fused)(FusedArgs&, const float* sums, size_t ld, int c0, int width) = nullptr;
   void (*dsconv2d_short[3])(const TileArgs&, FusedArgs&, int c0) = {};  // one tap and one block in the magic form, from channel c0 on; `out` is not used
   void (*dsconv2d_halves[3])(const TileArgs&, FusedArgs&, int c0) = {};  // any taps and depths, scales per block, whole output blocks of 64 channels

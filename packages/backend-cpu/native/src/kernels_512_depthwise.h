@@ -7,13 +7,13 @@
 namespace dsconv {
 namespace {
 
-// Any window, tap by tap.
+// 6 pixels from ox on of any window, tap by tap; of fewer the last is repeated.
 template <int Vectors>
-void depthwise_taps(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run) {
+void depthwise_taps(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run, int ox) {
   const int64_t channel = run.channel(), at = channel - c0;
   int64_t offset[kTileRows];
   DSCONV_UNROLL
-  for (int p = 0; p < kTileRows; p++) offset[p] = at + int64_t(min_of(p, a.count - 1)) * int64_t(a.pixel_step);
+  for (int p = 0; p < kTileRows; p++) offset[p] = at + int64_t(min_of(ox + p, a.count - 1)) * int64_t(a.pixel_step);
   __m512 y[kTileRows][Vectors];
   DSCONV_UNROLL
   for (int v = 0; v < Vectors; v++) {
@@ -32,8 +32,9 @@ void depthwise_taps(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run
 
 // Rows of 3 touching taps over 6 pixels: every input vector is loaded once for all the pixels that see it.
 template <int Vectors, int Stride>
-void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run) {
+void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run, int ox) {
   const int64_t channel = run.channel(), at = channel - c0, column = int64_t(a.pixel_step) / Stride;
+  const int64_t first = at + ox * int64_t(a.pixel_step);
   __m512 y[kTileRows][Vectors];
   DSCONV_UNROLL
   for (int v = 0; v < Vectors; v++) {
@@ -44,7 +45,7 @@ void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run
       __m512 w[3];
       DSCONV_UNROLL
       for (int k = 0; k < 3; k++) w[k] = _mm512_loadu_ps(a.weights[t + k] + at + 16 * v);
-      const float* x = a.taps[t] + at + 16 * v;
+      const float* x = a.taps[t] + first + 16 * v;
 #pragma GCC unroll 16
       for (int n = 0; n < (kTileRows - 1) * Stride + 3; n++, x += column) {
         const __m512 value = _mm512_loadu_ps(x);
@@ -59,20 +60,27 @@ void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run
 }
 
 template <int Vectors>
-DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run) {
-  if (a.touching_stride == 1) depthwise_rows_of_3<Vectors, 1>(a, f, c0, run);
-  else if (a.touching_stride == 2) depthwise_rows_of_3<Vectors, 2>(a, f, c0, run);
-  else depthwise_taps<Vectors>(a, f, c0, run);
+DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run, int ox) {
+  if (a.touching_stride == 1) depthwise_rows_of_3<Vectors, 1>(a, f, c0, run, ox);
+  else if (a.touching_stride == 2) depthwise_rows_of_3<Vectors, 2>(a, f, c0, run, ox);
+  else depthwise_taps<Vectors>(a, f, c0, run, ox);
 }
 
 void depthwise_fused__avx512vnni(const DepthwiseArgs& a, FusedArgs& f, int c0) {
-  each_run(*f.spec, c0, a.channels, [&](int vectors, const Run& run) {
-    switch (vectors) {
-      case 4: return depthwise_run<4>(a, f, c0, run);
-      case 2: return depthwise_run<2>(a, f, c0, run);
-      default: return depthwise_run<1>(a, f, c0, run);
-    }
-  });
+  // Tiles of 6, the last of which may compute some pixels once more.
+  for (int ox = 0;;) {
+    each_run(*f.spec, c0, a.channels, [&](int vectors, const Run& run) {
+      switch (vectors) {
+        case 4: return depthwise_run<4>(a, f, c0, run, ox);
+        case 2: return depthwise_run<2>(a, f, c0, run, ox);
+        default: return depthwise_run<1>(a, f, c0, run, ox);
+      }
+    });
+    const int step = min_of(kTileRows, a.count - kTileRows - ox);
+    if (step <= 0) return;
+    ox += step;
+    f.move_on(step);
+  }
 }
 
 void decode_pixels__avx512vnni(const DecodePixelsArgs& d) {

@@ -176,6 +176,8 @@ bool FusedFinish::prepare(const Output& out) {
   spec_.mantissa = s.mantissa;
   spec_.storage = s.storage;
   spec_.limit = (1 << (s.mantissa - 1)) - 1;
+  spec_.stride = s.stride();
+  spec_.entries = size_t(s.entries());
   args_.spec = &spec_;
   args_.huge = false;
   return true;
