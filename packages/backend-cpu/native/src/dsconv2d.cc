@@ -16,7 +16,7 @@ struct Job {
   const Output& out;
   int granule;
   int per_group, group_vectors;
-  bool has_halves;
+  bool is_short, has_halves, whole_tiles;  // whole_tiles: pointwise tiles have 6 pixels but for the last
   int64_t tiles;  // row tiles over the batch
 };
 
@@ -53,8 +53,8 @@ void resolve(const Job& job, int64_t tile, RowTile* rt) {
     for (int r = 0; r < kTileRows; r++) rt->pixels[r] = base + t.pixels[local * kTileRows + r];
   } else {
     // Halves of 3 rows leave no row idle in full tiles; else tiles are as even as can be: 49 pixels are 9 tiles of 5 or 6.
-    const int64_t begin = job.has_halves ? tile * kTileRows : tile * job.w.out_pixels() / job.tiles;
-    const int64_t end = job.has_halves ? min_of(begin + kTileRows, job.w.out_pixels()) : (tile + 1) * job.w.out_pixels() / job.tiles;
+    const int64_t begin = job.whole_tiles ? tile * kTileRows : tile * job.w.out_pixels() / job.tiles;
+    const int64_t end = job.whole_tiles ? min_of(begin + kTileRows, job.w.out_pixels()) : (tile + 1) * job.w.out_pixels() / job.tiles;
     a.count = int(end - begin);
     a.tap_count = 1;
     rt->taps[0].tap = 0;
@@ -94,7 +94,7 @@ void fetch_tile(const Job& job, int64_t tile) {
     pixel = entry * job.w.out_h * job.w.out_w + t.pixels[local * kTileRows];
     count = t.counts[local];
   } else {
-    pixel = job.has_halves ? tile * kTileRows : tile * job.w.out_pixels() / job.tiles;
+    pixel = job.whole_tiles ? tile * kTileRows : tile * job.w.out_pixels() / job.tiles;
     count = kTileRows;
     fetch_rows(job.input, pixel, int(min_of<int64_t>(count, job.input.pixels - pixel)));
   }
@@ -150,7 +150,7 @@ void run_tile(const Job& job, RowTile* rt, int c0, int width, float* scratch, si
 }
 
 // The same where the kernel finishes too.
-void run_fused(const Job& job, RowTile* rt, int c0, int width) {
+void run_fused(const Job& job, RowTile* rt, int c0, int width, const PixelRun* run) {
   const Filter& f = job.f;
   TileArgs& a = rt->args;
   const size_t column = size_t(c0 / kLaneChannels);
@@ -159,13 +159,13 @@ void run_fused(const Job& job, RowTile* rt, int c0, int width) {
   a.scales = f.scales ? f.scales.as<float>() + column * a.vector_scales : nullptr;
   a.shifts = nullptr;
   const auto& kernel = rt->is_short ? kernels().dsconv2d_short : kernels().dsconv2d_halves;
-  kernel[storage_index(f.storage)](a, rt->fused.set_rows(job.out, a.count, rt->pixels), c0);
+  kernel[storage_index(f.storage)](a, rt->fused.set_rows(job.out, a.count, rt->pixels), c0, run);
 }
 
 }  // namespace
 
 void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input, const Tiling* tiling, const Output& out, Upcoming upcoming) {
-  Job job{w, filter, input, tiling, out, out.granule(filter.groups), filter.group_outputs(), filter.group_vectors(), false, 0};
+  Job job{w, filter, input, tiling, out, out.granule(filter.groups), filter.group_outputs(), filter.group_vectors(), false, false, false, 0};
   // A granule starts at a tile's first channel: multiples of 32 within one group, or all channels.
   if (filter.groups > 1) job.granule = filter.outputs;
   job.tiles = tiling ? int64_t{tiling->tiles} * w.batch : ceil_div<int64_t>(w.out_pixels(), kTileRows);
@@ -174,6 +174,8 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
   const Image* const ri = out.residual_image;
   job.has_halves = kernels().dsconv2d_halves[0] && filter.groups == 1 && !filter.shifts && filter.scales && !input.plain && to && to->block == 64 && filter.outputs % 64 == 0 &&
                    !out.residual && (!ri || ri->spec.block % 64 == 0 || ri->spec.block >= filter.outputs) && filter.weights.bytes() / (filter.outputs / 64) <= kNearWeights && w.out_pixels() >= kManyPixels;
+  job.is_short = kernels().dsconv2d_short[0] && filter.taps == 1 && filter.blocks() == 1 && filter.groups == 1 && !filter.shifts && !input.plain;
+  job.whole_tiles = job.is_short || job.has_halves;
   // Row tiles outside, channels inside, so that a pixel's rows are read and written once; but no more channels at a time than weights that
   // stay in the second-level cache.
   const int granules = ceil_div(filter.outputs, job.granule);
@@ -195,7 +197,7 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
     int parity = 0;
     RowTile rt;
     // Sums of one product's length cost no more than what follows them: that is done at once.
-    rt.is_short = kernels().dsconv2d_short[0] && filter.taps == 1 && filter.blocks() == 1 && filter.groups == 1 && !filter.shifts && !input.plain && rt.fused.prepare(out);
+    rt.is_short = job.is_short && rt.fused.prepare(out);
     rt.has_halves = !rt.is_short && job.has_halves && rt.fused.prepare(out);
     rt.pipelined = !rt.is_short && !rt.has_halves && rt.finish.prepare(out, job.granule);
     rt.taps = static_cast<TapRows*>(thread_scratch(1, sizeof(TapRows) * filter.taps));
@@ -212,6 +214,13 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
     rt.args.plain = input.plain;
     rt.args.ldo = ld;
     int64_t s = begin / job.tiles, tile = begin % job.tiles;
+    if (rt.is_short && !tiling && spans == 1) {
+      // Tiles that take less time to compute than to describe one by one.
+      resolve(job, begin, &rt);
+      const PixelRun run{min_of(end * kTileRows, w.out_pixels()) - begin * kTileRows, input.spec.stride(), size_t(input.spec.entries())};
+      run_fused(job, &rt, 0, filter.outputs, &run);
+      return rt.fused.flush();
+    }
     for (int64_t unit = begin; unit < end; unit++, tile++) {
       if (tile == job.tiles) {
         tile = 0;
@@ -222,7 +231,7 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
       resolve(job, tile, &rt);
       if (rt.args.tap_count > 0 && (rt.is_short || rt.has_halves)) {
         const int c0 = int(s * span) * job.granule;
-        run_fused(job, &rt, c0, min_of(span * job.granule, filter.outputs - c0));
+        run_fused(job, &rt, c0, min_of(span * job.granule, filter.outputs - c0), nullptr);
         continue;
       }
       if (rt.pipelined) rt.finish.set_rows(out, rt.args.count, rt.pixels);

@@ -38,6 +38,12 @@ struct TileArgs {
   size_t ldo;
 };
 
+// Pixels that follow each other, and whose rows in the input do: more than the tile's own.
+struct PixelRun {
+  int64_t pixels;
+  size_t stride, entries;  // of the input, from one pixel to the next
+};
+
 // Rows of float sums to their final values: v = activation(v * scale + bias + residual).
 struct EpilogueArgs {
   float* tile;  // [rows][ld], in place
@@ -103,7 +109,8 @@ struct FusedSpec {
   enum Residual { kNone, kF32, kImage } residual_kind;  // kImage: in the magic form, borders of blocks at multiples of 32 channels
   int residual_block;
   int mantissa, storage, limit;  // limit: of the mantissas
-  size_t stride, entries;        // from one pixel to the next, in mantissas and records
+  // From one pixel to the next: in mantissas and records, the same of the residual (f32: values, 0).
+  size_t stride, entries, residual_stride, residual_entries;
 };
 struct FusedArgs {
   const FusedSpec* spec;
@@ -115,11 +122,19 @@ struct FusedArgs {
   int8_t* mantissas[kTileRows];
   BlockRecord* records[kTileRows];
   bool huge;  // out: a block was huge
-  // To neighbouring pixels.
-  void move_on(int64_t pixels) {
+  // To pixels so much further on.
+  inline void move_on(int64_t pixels) {
     for (int r = 0; r < kTileRows; r++) {
       mantissas[r] += pixels * int64_t(spec->stride);
       records[r] += pixels * int64_t(spec->entries);
+    }
+    if (spec->residual_kind == FusedSpec::kF32) {
+      for (int r = 0; r < kTileRows; r++) residual[r] += pixels * int64_t(spec->residual_stride);
+    } else if (spec->residual_kind == FusedSpec::kImage) {
+      for (int r = 0; r < kTileRows; r++) {
+        residual_x[r] += pixels * int64_t(spec->residual_stride);
+        residual_record[r] += pixels * int64_t(spec->residual_entries);
+      }
     }
   }
   alignas(64) float park[kTileRows][kFusedChannels];
@@ -218,8 +233,8 @@ struct Kernels {
   // Or null, all five: rows of sums [rows][ld] of the channels c0 .. c0 + width, whole blocks; tiles and rows
   // of depthwise outputs that do it themselves.
   void (*finish_fused)(FusedArgs&, const float* sums, size_t ld, int c0, int width) = nullptr;
-  void (*dsconv2d_short[3])(const TileArgs&, FusedArgs&, int c0) = {};  // one tap and one block in the magic form, from channel c0 on; `out` is not used
-  void (*dsconv2d_halves[3])(const TileArgs&, FusedArgs&, int c0) = {};  // any taps and depths, scales per block, whole output blocks of 64 channels
+  void (*dsconv2d_short[3])(const TileArgs&, FusedArgs&, int c0, const PixelRun*) = {};  // one tap and one block in the magic form, from channel c0 on; `out` is not used. With a run: for all of its pixels
+  void (*dsconv2d_halves[3])(const TileArgs&, FusedArgs&, int c0, const PixelRun*) = {};  // any taps and depths, scales per block, whole output blocks of 64 channels
   void (*depthwise_fused)(const DepthwiseArgs&, FusedArgs&, int c0) = nullptr;
   void (*decode_pixels)(const DecodePixelsArgs&) = nullptr;  // the magic form
 };

@@ -275,15 +275,36 @@ void short_runs(const TileArgs& a, FusedArgs& f, int c0) {
   short_tail<Storage, true>(rest, f, c0 + 64 * blocks);
 }
 
-template <int Storage>
-void dsconv2d_halves__avx512vnni(const TileArgs& a, FusedArgs& f, int c0) {
-  half_tiles<Storage>(a, f, c0, a.vectors / 4);
+// tile(args) for every 6 pixels of a run, the last of which may be computed once more.
+template <typename Tile>
+DSCONV_INLINE void each_tile(const TileArgs& a, FusedArgs& f, const PixelRun* run, const Tile& tile) {
+  if (!run) return tile(a);
+  TileArgs args = a;
+  TapRows rows = *a.taps;
+  args.taps = &rows;
+  args.count = int(min_of<int64_t>(kTileRows, run->pixels));
+  for (int64_t done = 0;;) {
+    tile(args);
+    const int64_t step = min_of<int64_t>(kTileRows, run->pixels - kTileRows - done);
+    if (step <= 0) return;
+    done += step;
+    for (int r = 0; r < kTileRows; r++) {
+      rows.x[r] += step * int64_t(run->stride);
+      rows.record[r] += step * int64_t(run->entries);
+    }
+    f.move_on(step);
+  }
 }
 
 template <int Storage>
-void dsconv2d_short__avx512vnni(const TileArgs& a, FusedArgs& f, int c0) {
-  if (a.scales) short_runs<Storage>(a, f, c0);
-  else short_tail<Storage, false>(a, f, c0);
+void dsconv2d_short__avx512vnni(const TileArgs& a, FusedArgs& f, int c0, const PixelRun* run) {
+  if (a.scales) each_tile(a, f, run, [&](const TileArgs& args) { short_runs<Storage>(args, f, c0); });
+  else each_tile(a, f, run, [&](const TileArgs& args) { short_tail<Storage, false>(args, f, c0); });
+}
+
+template <int Storage>
+void dsconv2d_halves__avx512vnni(const TileArgs& a, FusedArgs& f, int c0, const PixelRun* run) {
+  each_tile(a, f, run, [&](const TileArgs& args) { half_tiles<Storage>(args, f, c0, args.vectors / 4); });
 }
 
 }  // namespace

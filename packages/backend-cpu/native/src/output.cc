@@ -178,6 +178,8 @@ bool FusedFinish::prepare(const Output& out) {
   spec_.limit = (1 << (s.mantissa - 1)) - 1;
   spec_.stride = s.stride();
   spec_.entries = size_t(s.entries());
+  spec_.residual_stride = ri ? ri->spec.stride() : size_t(out.channels);
+  spec_.residual_entries = ri ? size_t(ri->spec.entries()) : 0;
   args_.spec = &spec_;
   args_.huge = false;
   return true;
