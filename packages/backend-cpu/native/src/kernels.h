@@ -104,7 +104,7 @@ struct FinishArgs {
 constexpr int kFusedChannels = 256;
 struct FusedSpec {
   int channels, block;
-  const float *scale, *bias;  // or null
+  const float *scale, *bias;  // or null; no -0
   float lower, upper;         // clamp: relu 0, linear -infinity; upper: infinity or 6
   enum Residual { kNone, kF32, kImage } residual_kind;  // kImage: in the magic form, borders of blocks at multiples of 32 channels
   int residual_block;

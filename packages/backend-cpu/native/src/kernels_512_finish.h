@@ -29,12 +29,13 @@ struct RoundConstants {
   __m512i even, quarters, low, high;
 };
 
-// Mantissas of 64 channels from values with the magic number added.
+// Mantissas of 64 channels from values with the magic number added; Cut: to the limits.
+template <bool Cut = true>
 DSCONV_INLINE __m512i mantissas_of(__m512 a, __m512 b, __m512 d, __m512 e, const RoundConstants& k) {
   const __m512i ab = _mm512_permutex2var_epi16(_mm512_castps_si512(a), k.even, _mm512_castps_si512(b));
   const __m512i de = _mm512_permutex2var_epi16(_mm512_castps_si512(d), k.even, _mm512_castps_si512(e));
   const __m512i m = _mm512_permutexvar_epi64(k.quarters, _mm512_packs_epi16(ab, de));
-  return _mm512_min_epi8(_mm512_max_epi8(m, k.low), k.high);
+  return Cut ? _mm512_min_epi8(_mm512_max_epi8(m, k.low), k.high) : m;
 }
 
 DSCONV_INLINE __m512 magic_of_row(__m512i magic, int r) { return _mm512_castsi512_ps(_mm512_permutexvar_epi32(_mm512_set1_epi32(kLaneOfRow[r]), magic)); }

@@ -40,6 +40,7 @@ Plan::Plan(std::vector<BufferDesc> buffers, std::vector<StepDesc> steps, std::ve
   }
   for (size_t n = 0; n < steps.size(); n++) {
     auto s = std::make_shared<StepDesc>(std::move(steps[n]));
+    for (float& b : s->bias) b += 0.0f;  // kernels rely on there being no -0
     s->name = "step " + std::to_string(n) + " (" + s->name + ")";
     for (int b : s->inputs) known(b, s->name);
     for (int b : s->outputs) known(b, s->name);
