@@ -23,7 +23,24 @@ DSCONV_INLINE __mmask16 lanes_of(int channels, int v) {
   return left >= 16 ? 0xFFFF : left <= 0 ? 0 : __mmask16((1 << left) - 1);
 }
 
-DSCONV_INLINE __m512i magnitude_of(__m512 y) { return _mm512_and_si512(_mm512_castps_si512(y), _mm512_set1_epi32(0x7FFFFFFF)); }
+// What is simpler after relu and relu6 with mantissas of 8 bits, the most frequent cases: packing cuts off 128 already, and the largest value is the largest
+// magnitude (it is never -0: biases are not, and NaN comes with a positive sign from records alone).
+enum class Clamp { kRelu, kRelu6, kAny };
+DSCONV_INLINE Clamp clamp_of(const FusedSpec& s) {
+  // Sums of other float32 tensors may be any NaN.
+  if (s.lower != 0 || s.limit != 127 || s.residual_kind == FusedSpec::kF32) return Clamp::kAny;
+  return s.upper > 3.4e38f ? Clamp::kRelu : Clamp::kRelu6;
+}
+template <Clamp C>
+DSCONV_INLINE __m512 clamp(__m512 y, __m512 lower, __m512 upper) {
+  // NaN is the second operand and stays.
+  y = _mm512_max_ps(C == Clamp::kAny ? lower : _mm512_setzero_ps(), y);
+  return C == Clamp::kRelu ? y : _mm512_min_ps(upper, y);
+}
+template <Clamp C>
+DSCONV_INLINE __m512i magnitude_of(__m512 y) {
+  return C == Clamp::kAny ? _mm512_and_si512(_mm512_castps_si512(y), _mm512_set1_epi32(0x7FFFFFFF)) : _mm512_castps_si512(y);
+}
 
 struct RoundConstants {
   __m512i even, quarters, low, high;
@@ -101,7 +118,7 @@ DSCONV_INLINE void add_residual(const FusedArgs& f, __m512 (&y)[kTileRows][Vecto
 
 // Vectors of 16 channels: sums to results. Those of the last channels of a block finish it, with what was parked before; the others are parked. `at` is a multiple of 32, and of 64 for 4 vectors. All six rows, of which
 // surplus ones repeat the last. Affine: scale and bias are applied.
-template <int Vectors, bool Whole, bool Affine>
+template <int Vectors, bool Whole, bool Affine, Clamp C>
 DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], const Run& run) {
   const FusedSpec& s = *f.spec;
   const int c0 = run.c0, at = run.at, width = run.width;
@@ -125,9 +142,9 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
   for (int v = 0; v < Vectors; v++) {
     DSCONV_UNROLL
     for (int r = 0; r < kTileRows; r++) {
-      y[r][v] = _mm512_min_ps(upper, _mm512_max_ps(lower, y[r][v]));  // NaN is the second operand and stays
+      y[r][v] = clamp<C>(y[r][v], lower, upper);
       if (!Whole) y[r][v] = _mm512_maskz_mov_ps(lanes_of(width - at, v), y[r][v]);
-      largest[r] = v == 0 ? magnitude_of(y[r][v]) : _mm512_max_epu32(largest[r], magnitude_of(y[r][v]));
+      largest[r] = v == 0 ? magnitude_of<C>(y[r][v]) : _mm512_max_epu32(largest[r], magnitude_of<C>(y[r][v]));
     }
   }
   const auto park = [&] {
@@ -169,11 +186,11 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
     const __m512 one = _mm512_add_ps(y[r][0], row), two = Vectors > 1 ? _mm512_add_ps(y[r][Vectors > 1], row) : zero;
     __m512i m;
     if constexpr (Vectors == 4) {
-      m = mantissas_of(one, two, _mm512_add_ps(y[r][2], row), _mm512_add_ps(y[r][3], row), k);
+      m = mantissas_of<C == Clamp::kAny>(one, two, _mm512_add_ps(y[r][2], row), _mm512_add_ps(y[r][3], row), k);
     } else if (is_second_half) {
-      m = mantissas_of(_mm512_add_ps(_mm512_load_ps(f.park[r] + group), row), _mm512_add_ps(_mm512_load_ps(f.park[r] + group + 16), row), one, two, k);
+      m = mantissas_of<C == Clamp::kAny>(_mm512_add_ps(_mm512_load_ps(f.park[r] + group), row), _mm512_add_ps(_mm512_load_ps(f.park[r] + group + 16), row), one, two, k);
     } else {
-      m = mantissas_of(one, two, zero, zero, k);
+      m = mantissas_of<C == Clamp::kAny>(one, two, zero, zero, k);
     }
     m = _mm512_maskz_mov_epi8(bytes, m);
     _mm512_mask_storeu_epi8(f.mantissas[r] + c0 + group, bytes, m);
@@ -184,7 +201,7 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
     for (int r = 0; r < kTileRows; r++) {
       const __m512 row = magic_of_row(magic, r);
       const float* const parked = f.park[r] + n;
-      const __m512i m = mantissas_of(_mm512_add_ps(_mm512_load_ps(parked), row), _mm512_add_ps(_mm512_load_ps(parked + 16), row),
+      const __m512i m = mantissas_of<C == Clamp::kAny>(_mm512_add_ps(_mm512_load_ps(parked), row), _mm512_add_ps(_mm512_load_ps(parked + 16), row),
                                      _mm512_add_ps(_mm512_load_ps(parked + 32), row), _mm512_add_ps(_mm512_load_ps(parked + 48), row), k);
       _mm512_storeu_si512(f.mantissas[r] + c0 + n, m);
       total[r] = _mm512_dpbusd_epi32(total[r], ones, m);
@@ -195,8 +212,9 @@ DSCONV_INLINE void finish_vectors(FusedArgs& f, const __m512 (&sum)[kTileRows][V
 
 template <int Vectors, bool Affine>
 DSCONV_INLINE void finish_channels(FusedArgs& f, const __m512 (&sum)[kTileRows][Vectors], const Run& run) {
-  if (__builtin_expect(run.at + 16 * Vectors <= run.width, 1)) finish_vectors<Vectors, true, Affine>(f, sum, run);
-  else finish_vectors<Vectors, false, Affine>(f, sum, run);
+  if (__builtin_expect(run.at + 16 * Vectors > run.width, 0)) return finish_vectors<Vectors, false, Affine, Clamp::kAny>(f, sum, run);
+  if (clamp_of(*f.spec) == Clamp::kAny) finish_vectors<Vectors, true, Affine, Clamp::kAny>(f, sum, run);
+  else finish_vectors<Vectors, true, Affine, Clamp::kRelu6>(f, sum, run);
 }
 
 // Sums in memory. Vectors beyond the last channel are read and left.

@@ -81,12 +81,8 @@ struct HalfBlock {
   int row, channel;
 };
 
-// What is simpler for values after relu with mantissas of 8 bits, the most frequent case: packing cuts off 128 already, and the largest value is the
-// largest magnitude (it is never -0: biases are not, and NaN comes with a positive sign from records alone).
-inline bool is_relu(const FusedSpec& s) { return s.lower == 0 && s.upper > 3.4e38f && s.limit == 127; }
-
 // Mantissas and records.
-template <bool Relu>
+template <Clamp C>
 DSCONV_INLINE void write_half(const FusedArgs& f, const HalfBlock& h) {
   const FusedSpec& s = *f.spec;
   const RoundConstants k{load(kOrders.even), load(kOrders.quarters), _mm512_set1_epi8(char(-s.limit)), _mm512_set1_epi8(char(s.limit))};
@@ -95,7 +91,7 @@ DSCONV_INLINE void write_half(const FusedArgs& f, const HalfBlock& h) {
   __m512i sum[3];
   DSCONV_UNROLL
   for (int r = 0; r < 3; r++) {
-    const __m512i m = mantissas_of<!Relu>(_mm512_add_ps(h.y[r][0], rows[r]), _mm512_add_ps(h.y[r][1], rows[r]), _mm512_add_ps(h.y[r][2], rows[r]), _mm512_add_ps(h.y[r][3], rows[r]), k);
+    const __m512i m = mantissas_of<C == Clamp::kAny>(_mm512_add_ps(h.y[r][0], rows[r]), _mm512_add_ps(h.y[r][1], rows[r]), _mm512_add_ps(h.y[r][2], rows[r]), _mm512_add_ps(h.y[r][3], rows[r]), k);
     _mm512_storeu_si512(f.mantissas[h.row + r] + h.channel, m);
     sum[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), m);
   }
@@ -108,7 +104,7 @@ DSCONV_INLINE void write_half(const FusedArgs& f, const HalfBlock& h) {
 }
 
 // Residual, clamp and magic numbers of new sums. False: a block is not finite or huge, and was written in the general form.
-template <bool Relu>
+template <Clamp C>
 DSCONV_INLINE bool take_half(FusedArgs& f, const __m512 (&sum)[3][4], HalfBlock& h) {
   const FusedSpec& s = *f.spec;
   DSCONV_UNROLL
@@ -136,9 +132,8 @@ DSCONV_INLINE bool take_half(FusedArgs& f, const __m512 (&sum)[3][4], HalfBlock&
   for (int r = 0; r < 3; r++) {
     DSCONV_UNROLL
     for (int v = 0; v < 4; v++) {
-      h.y[r][v] = _mm512_max_ps(Relu ? _mm512_setzero_ps() : lower, h.y[r][v]);  // NaN is the second operand and stays
-      if (!Relu) h.y[r][v] = _mm512_min_ps(upper, h.y[r][v]);
-      const __m512i magnitude = Relu ? _mm512_castps_si512(h.y[r][v]) : magnitude_of(h.y[r][v]);
+      h.y[r][v] = clamp<C>(h.y[r][v], lower, upper);
+      const __m512i magnitude = magnitude_of<C>(h.y[r][v]);
       largest[r] = v == 0 ? magnitude : _mm512_max_epu32(largest[r], magnitude);
     }
   }
@@ -192,7 +187,7 @@ DSCONV_INLINE void dot_block(__m512i (&acc)[3][4], const uint8_t*& w0, const uin
 }
 
 // So many blocks of 64 channels from channel c0 on, any taps and depths.
-template <int Storage, bool Relu>
+template <int Storage, Clamp C>
 void half_tiles_form(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
   HalfBlock pending;
   bool is_pending = false;
@@ -219,7 +214,7 @@ void half_tiles_form(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
           DSCONV_UNROLL
           for (int r = 0; r < 3; r++) acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm512_set1_epi32(records[r]->start);
           dot_block<Storage>(acc, w0, w1, x, left == 1 ? a.last_steps : a.steps);
-          if (is_pending) write_half<Relu>(f, pending);
+          if (is_pending) write_half<C>(f, pending);
           DSCONV_UNROLL
           for (int v = 0; v < 4; v++) {
             const __m512 scale = _mm512_load_ps((v < 2 ? scales0 : scales1) + 16 * (v % 2)), begin = bias ? _mm512_loadu_ps(bias + channel + 16 * v) : _mm512_setzero_ps();
@@ -260,16 +255,19 @@ void half_tiles_form(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
       }
       pending.row = row;
       pending.channel = channel;
-      is_pending = take_half<Relu>(f, sum, pending);
+      is_pending = take_half<C>(f, sum, pending);
     }
   }
-  if (is_pending) write_half<Relu>(f, pending);
+  if (is_pending) write_half<C>(f, pending);
 }
 
 template <int Storage>
 void half_tiles(const TileArgs& a, FusedArgs& f, int c0, int blocks) {
-  if (is_relu(*f.spec)) half_tiles_form<Storage, true>(a, f, c0, blocks);
-  else half_tiles_form<Storage, false>(a, f, c0, blocks);
+  switch (clamp_of(*f.spec)) {
+    case Clamp::kRelu: return half_tiles_form<Storage, Clamp::kRelu>(a, f, c0, blocks);
+    case Clamp::kRelu6: return half_tiles_form<Storage, Clamp::kRelu6>(a, f, c0, blocks);
+    default: return half_tiles_form<Storage, Clamp::kAny>(a, f, c0, blocks);
+  }
 }
 
 // Whether half_tiles can do the whole blocks of 64 channels.
