@@ -14,6 +14,12 @@ struct DepthwiseSource {
   const float* w = nullptr;         // f32 [taps][C * multiplier]
 };
 
+// Weights [taps][padded] as floats, with zeros beyond the channels.
+Buffer float_weights(const DepthwiseSource& s, int taps, int channels, int padded);
+
+// From an image to one, where the instruction set has kernels that finish what they compute (kernels.h, FusedArgs). False: it does not apply.
+bool depthwise_fused(const Window& w, const DepthwiseSource& source, const Output& out);
+
 void depthwise_rows(const Window& w, const DepthwiseSource& source, const Output& out);
 
 }  // namespace dsconv

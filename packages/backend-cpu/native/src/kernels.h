@@ -171,9 +171,10 @@ struct DepthwiseArgs {
   int tap_count, channels, count;
   size_t pixel_step;             // floats from one output pixel's input to the next
   // Of depthwise_fused alone, whose count may be any: where sums start, or null; 1 or 2 where that is the stride of at least 6 pixels and taps come in
-  // threes that touch, else 0.
+  // threes that touch, else 0; where each pixel's input lies from that of pixel 0, in floats, if not at multiples of pixel_step.
   const float* bias;
   int touching_stride;
+  const int32_t* offsets;
   float* out;                    // [count][ldo]
   size_t ldo;
 };

@@ -13,7 +13,10 @@ void depthwise_taps(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run
   const int64_t channel = run.channel(), at = channel - c0;
   int64_t offset[kTileRows];
   DSCONV_UNROLL
-  for (int p = 0; p < kTileRows; p++) offset[p] = at + int64_t(min_of(ox + p, a.count - 1)) * int64_t(a.pixel_step);
+  for (int p = 0; p < kTileRows; p++) {
+    const int64_t pixel = min_of(ox + p, a.count - 1);
+    offset[p] = at + (a.offsets ? int64_t(a.offsets[pixel]) : pixel * int64_t(a.pixel_step));
+  }
   __m512 y[kTileRows][Vectors];
   DSCONV_UNROLL
   for (int v = 0; v < Vectors; v++) {

@@ -150,10 +150,14 @@ void Plan::bind(const std::vector<const float*>& inputs) {
 }
 
 void Plan::step(size_t n) {
+  if (!runs_[n]) return;  // computed along with the next step
   if (!profile_) return runs_[n]();
   const auto begin = std::chrono::steady_clock::now();
   runs_[n]();
-  micros_[n] = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+  // What was computed along with the step behind it has all of the time.
+  const size_t at = n > 0 && !runs_[n - 1] ? n - 1 : n;
+  micros_[n] = 0;
+  micros_[at] = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
 }
 
 }  // namespace dsconv

@@ -199,7 +199,7 @@ void Plan::fuse_stem_pools() {
     if (stem.outputs.size() != 1 || stem.outputs[0] != between || slots_[between].last != int(n)) continue;
     slots_[between].first = slots_[between].last = -2;
     touch(stem.inputs[0], int(n), false, stem.name);
-    runs_[n - 1] = [] {};
+    runs_[n - 1] = nullptr;
     runs_[n] = [this, s = steps_[n - 1], p = steps_[n]] {
       dsconv2d_stem_max_pool(s->w, *s->filter, f32(s->inputs[0]), s->mantissa, epilogue_of(*s, s->filter->outputs), p->w, output_of(*p, s->filter->outputs));
       settle(*p);

@@ -128,29 +128,37 @@ void dsconv2d_stem(const Window& w, const Filter& f, const float* x, int mantiss
   const size_t ld = round_up(f.outputs, kLaneChannels) + kTileChannels;
   parallel_for(int64_t{w.batch} * w.out_h, 4, [&](int64_t begin, int64_t end) {
     StemRows rows(stem);
-    float* tiles = static_cast<float*>(thread_scratch(0, 2 * ld * kTileRows * sizeof(float)));
-    Pipeline pipeline;
-    const int granule = out.granule(f.groups);
-    const bool pipelined = pipeline.prepare(out, granule);
-    int parity = 0;
+    float* const tile = static_cast<float*>(thread_scratch(0, ld * kTileRows * sizeof(float)));
+    FusedFinish fused;
+    if (fused.prepare(out)) {
+      const int count = min_of(kTileRows, w.out_w);
+      for (int64_t row = begin; row < end; row++) {
+        rows.enter(int(row / w.out_h), int(row % w.out_h));
+        int64_t pixels[kTileRows];
+        for (int r = 0; r < kTileRows; r++) pixels[r] = row * w.out_w + min_of(r, count - 1);
+        FusedArgs& args = fused.set_rows(out, count, pixels);
+        // The last tile may compute some pixels once more.
+        for (int ox = 0;;) {
+          rows.tile(ox, count, tile, ld);
+          kernels().finish_fused(args, tile, ld, 0, f.outputs);
+          const int step = min_of(count, w.out_w - count - ox);
+          if (step <= 0) break;
+          ox += step;
+          args.move_on(step);
+        }
+      }
+      return fused.flush();
+    }
     for (int64_t row = begin; row < end; row++) {
       rows.enter(int(row / w.out_h), int(row % w.out_h));
       for (int ox = 0, count; ox < w.out_w; ox += count) {
         count = next_count(w.out_w - ox);
-        float* tile = tiles + parity * ld * kTileRows;
-        parity ^= 1;
         rows.tile(ox, count, tile, ld);
         int64_t pixels[kTileRows];
         for (int r = 0; r < kTileRows; r++) pixels[r] = row * w.out_w + ox + min_of(r, count - 1);
-        if (pipelined) {
-          pipeline.set_rows(out, count, pixels);
-          for (int c = 0; c < f.outputs; c += granule) pipeline.push(tile + c, ld, c, min_of(granule, f.outputs - c));
-        } else {
-          finish_rows(out, tile, ld, count, pixels, 0, f.outputs);
-        }
+        finish_rows(out, tile, ld, count, pixels, 0, f.outputs);
       }
     }
-    if (pipelined) pipeline.flush();
   });
 }
 

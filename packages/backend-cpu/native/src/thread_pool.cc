@@ -23,7 +23,9 @@
 namespace dsconv {
 namespace {
 
-constexpr int kSpins = 2000;  // some tens of microseconds: the time between two steps of a plan
+// Pauses before a thread without work goes to sleep, and before one that waits for others lets them have its core: the former spans the time between two
+// runs of a plan (some 0.2 ms), since waking can take longer than a run.
+constexpr int kIdleSpins = 12000, kWaitSpins = 8000;
 
 class Pool {
  public:
@@ -51,15 +53,17 @@ class Pool {
     // About four ranges a thread even out what the other load of the machine does.
     chunk_ = std::max<int64_t>(grain, ceil_div<int64_t>(count, int64_t{threads} * 4));
     next_.store(0, std::memory_order_relaxed);
-    active_.store(int(workers_.size()), std::memory_order_relaxed);
+    gate_.store(0, std::memory_order_release);
     {
       const std::lock_guard<std::mutex> lock(wake_mutex_);
       epoch_.fetch_add(1, std::memory_order_release);
     }
     if (sleepers_.load(std::memory_order_seq_cst) > 0) wake_.notify_all();
     work();
-    for (int spin = 0; active_.load(std::memory_order_acquire) > 0; spin++) {
-      if (spin < kSpins * 4) DSCONV_PAUSE();
+    // Whoever has not come by now is not waited for: a sleeping thread may take milliseconds to wake on a busy machine.
+    gate_.fetch_or(kClosed, std::memory_order_acq_rel);
+    for (int spin = 0; gate_.load(std::memory_order_acquire) != kClosed; spin++) {
+      if (spin < kWaitSpins) DSCONV_PAUSE();
       else std::this_thread::yield();
     }
     if (error_) {
@@ -113,7 +117,7 @@ class Pool {
 
   void loop(uint32_t seen) {
     for (;;) {
-      for (int spin = 0; spin < kSpins && epoch_.load(std::memory_order_acquire) == seen && !stopping_.load(std::memory_order_relaxed); spin++) {
+      for (int spin = 0; spin < kIdleSpins && epoch_.load(std::memory_order_acquire) == seen && !stopping_.load(std::memory_order_relaxed); spin++) {
         DSCONV_PAUSE();
       }
       if (epoch_.load(std::memory_order_acquire) == seen) {
@@ -124,9 +128,19 @@ class Pool {
       }
       if (epoch_.load(std::memory_order_acquire) == seen) return;  // stopping, and nothing new to do
       seen = epoch_.load(std::memory_order_acquire);
+      if (!join()) continue;
       work();
-      active_.fetch_sub(1, std::memory_order_release);
+      gate_.fetch_sub(1, std::memory_order_release);
     }
+  }
+
+  // Into the region that is open, if one is.
+  bool join() {
+    int gate = gate_.load(std::memory_order_relaxed);
+    while (!(gate & kClosed)) {
+      if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+    }
+    return false;
   }
 
   void work() {
@@ -153,7 +167,9 @@ class Pool {
   std::atomic<uint32_t> epoch_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stopping_{false};
-  std::atomic<int> active_{0};
+  // Workers inside the region, and whether it is closed to others.
+  static constexpr int kClosed = 1 << 30;
+  std::atomic<int> gate_{kClosed};
   std::atomic<int64_t> next_{0};
   int64_t count_ = 0, chunk_ = 1;
   RangeBody body_ = nullptr;
