@@ -172,7 +172,7 @@ void dsconv2d_blocked(const Window& w, const Filter& filter, const Image& input,
   // Weights of 64 channels are read twice, by either half of a tile's rows: they should stay in the nearest cache.
   const ImageSpec* const to = out.sinks == 1 && out.image[0] ? &out.image[0]->spec : nullptr;
   const Image* const ri = out.residual_image;
-  job.has_halves = kernels().dsconv2d_halves[0] && filter.groups == 1 && !filter.shifts && filter.scales && !input.plain && to && to->block == 64 && filter.outputs % 64 == 0 &&
+  job.has_halves = kernels().dsconv2d_halves[0] && filter.groups == 1 && !filter.shifts && filter.scales && !input.plain && to && (to->block == 64 || to->block == 128) && filter.outputs % to->block == 0 &&
                    !out.residual && (!ri || ri->spec.block % 64 == 0 || ri->spec.block >= filter.outputs) && filter.weights.bytes() / (filter.outputs / 64) <= kNearWeights && w.out_pixels() >= kManyPixels;
   job.is_short = kernels().dsconv2d_short[0] && filter.taps == 1 && filter.blocks() == 1 && filter.groups == 1 && !filter.shifts && !input.plain;
   job.whole_tiles = job.is_short || job.has_halves;

@@ -235,7 +235,7 @@ struct Kernels {
   // of depthwise outputs that do it themselves.
   void (*finish_fused)(FusedArgs&, const float* sums, size_t ld, int c0, int width) = nullptr;
   void (*dsconv2d_short[3])(const TileArgs&, FusedArgs&, int c0, const PixelRun*) = {};  // one tap and one block in the magic form, from channel c0 on; `out` is not used. With a run: for all of its pixels
-  void (*dsconv2d_halves[3])(const TileArgs&, FusedArgs&, int c0, const PixelRun*) = {};  // any taps and depths, scales per block, whole output blocks of 64 channels
+  void (*dsconv2d_halves[3])(const TileArgs&, FusedArgs&, int c0, const PixelRun*) = {};  // any taps and depths, scales per block, whole output blocks of 64 or 128 channels
   void (*depthwise_fused)(const DepthwiseArgs&, FusedArgs&, int c0) = nullptr;
   void (*decode_pixels)(const DecodePixelsArgs&) = nullptr;  // the magic form
 };
