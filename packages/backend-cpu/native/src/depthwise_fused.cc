@@ -55,17 +55,29 @@ class Chunk {
     while (begin < end) {
       const int64_t n = begin / w.out_h, last = min_of(end, (n + 1) * w.out_h);
       const int first = int(begin - n * w.out_h), rows = int(last - begin);
-      if (size_t(input_rows(rows)) * columns_ * padded_ * sizeof(float) <= kSmallMap) run_map(n, first, rows);
+      if (is_map(rows)) run_map(n, first, rows);
       else run_rows(n, first, rows);
       begin = last;
     }
   }
 
  private:
+  // Where rows are too short for tiles of 3 pixels, or tiles are of 6.
+  bool is_map(int rows) const {
+    const bool halves = touching_stride() && d_.out.image[0]->spec.block == 64 && a_.channels % 64 == 0;
+    return !(halves && d_.w.out_w >= 12) && size_t(input_rows(rows)) * columns_ * padded_ * sizeof(float) <= kSmallMap;
+  }
+  int touching_stride() const { return d_.w.kw == 3 && d_.w.dilation_w == 1 && d_.w.stride_w <= 2 && d_.w.out_w >= kTileRows ? d_.w.stride_w : 0; }
   int input_rows(int rows) const { return (rows - 1) * d_.w.stride_h + (d_.w.kh - 1) * d_.w.dilation_h + 1; }
   void add_tap(int ky, int kx, const float* row) {
     at_[a_.tap_count] = row + size_t(kx) * d_.w.dilation_w * padded_;
     weights_[a_.tap_count++] = d_.weights.as<float>() + size_t(ky * d_.w.kw + kx) * d_.padded + c0_;
+  }
+  // The padding left and right.
+  void clear_sides(float* row) {
+    const int left = min_of(columns_, max_of(0, d_.w.pad_left)), right = min_of(columns_ - left, max_of(0, columns_ - d_.w.pad_left - d_.w.in_w));
+    std::memset(row, 0, size_t(left) * padded_ * sizeof(float));
+    std::memset(row + size_t(columns_ - right) * padded_, 0, size_t(right) * padded_ * sizeof(float));
   }
   void decode_row(int64_t n, int y, float* to) {
     const Window& w = d_.w;
@@ -85,8 +97,14 @@ class Chunk {
     const int height = input_rows(rows), top = first * w.stride_h - w.pad_top;
     const size_t row_size = size_t(columns_) * padded_;
     float* const map = static_cast<float*>(thread_scratch(1, height * row_size * sizeof(float)));
-    std::memset(map, 0, height * row_size * sizeof(float));
-    for (int y = max_of(0, top); y < min_of(w.in_h, top + height); y++) decode_row(n, y, map + (y - top) * row_size);
+    for (int y = 0; y < height; y++) {
+      if (y + top < 0 || y + top >= w.in_h) {
+        std::memset(map + y * row_size, 0, row_size * sizeof(float));
+        continue;
+      }
+      clear_sides(map + y * row_size);
+      decode_row(n, y + top, map + y * row_size);
+    }
     a_.tap_count = 0;
     for (int ky = 0; ky < w.kh; ky++) for (int kx = 0; kx < w.kw; kx++) add_tap(ky, kx, map + ky * w.dilation_h * row_size);
     offsets_.resize(size_t(rows) * w.out_w);
@@ -103,10 +121,10 @@ class Chunk {
     const int span = (w.kh - 1) * w.dilation_h + 1;
     const size_t row_size = size_t(columns_) * padded_;
     float* const ring = static_cast<float*>(thread_scratch(1, span * row_size * sizeof(float)));
-    std::memset(ring, 0, span * row_size * sizeof(float));  // the padding at the sides is the same for every row
+    for (int y = 0; y < span; y++) clear_sides(ring + y * row_size);  // the same for every row
     held_.assign(span, -1);
     a_.offsets = nullptr;
-    a_.touching_stride = w.kw == 3 && w.dilation_w == 1 && w.stride_w <= 2 && w.out_w >= kTileRows ? w.stride_w : 0;
+    a_.touching_stride = touching_stride();
     a_.count = w.out_w;
     for (int oy = first; oy < first + rows; oy++) {
       a_.tap_count = 0;

@@ -2,7 +2,7 @@
 // to the mantissas.
 #pragma once
 
-#include "kernels_512_finish.h"
+#include "kernels_512_half.h"
 
 namespace dsconv {
 namespace {
@@ -62,6 +62,55 @@ void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run
   finish_channels<Vectors, false>(f, y, run);
 }
 
+// Rows of 3 touching taps, a whole row of outputs, 3 pixels by a block of 64 channels at a time.
+template <int Stride, Clamp C>
+void depthwise_halves(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
+  const int64_t at = channel - c0, column = int64_t(a.pixel_step) / Stride;
+  HalfBlock pending;
+  pending.row = 0;
+  pending.channel = channel;
+  bool is_pending = false;
+  for (int x = 0;;) {
+    const int64_t first = at + x * int64_t(a.pixel_step);
+    __m512 sum[3][4];
+    DSCONV_UNROLL
+    for (int v = 0; v < 4; v++) {
+      sum[0][v] = sum[1][v] = sum[2][v] = a.bias ? _mm512_loadu_ps(a.bias + channel + 16 * v) : _mm512_setzero_ps();
+      for (int t = 0; t < a.tap_count; t += 3) {
+        __m512 w[3];
+        DSCONV_UNROLL
+        for (int k = 0; k < 3; k++) w[k] = _mm512_loadu_ps(a.weights[t + k] + at + 16 * v);
+        const float* from = a.taps[t] + first + 16 * v;
+        DSCONV_UNROLL
+        for (int n = 0; n < 2 * Stride + 3; n++, from += column) {
+          const __m512 value = _mm512_loadu_ps(from);
+          DSCONV_UNROLL
+          for (int k = 0; k < 3; k++) {
+            if (n >= k && (n - k) % Stride == 0 && (n - k) / Stride < 3) sum[(n - k) / Stride][v] = _mm512_fmadd_ps(w[k], value, sum[(n - k) / Stride][v]);
+          }
+        }
+      }
+    }
+    if (is_pending) write_half<C, 1>(f, pending);
+    pending.pixel = x;
+    is_pending = take_half<C, 1>(f, sum, pending);
+    // The last pixels may be computed once more.
+    const int step = min_of(3, a.count - 3 - x);
+    if (step <= 0) break;
+    x += step;
+  }
+  if (is_pending) write_half<C, 1>(f, pending);
+}
+
+template <int Stride>
+void depthwise_halves_of(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
+  switch (clamp_of(*f.spec)) {
+    case Clamp::kRelu: return depthwise_halves<Stride, Clamp::kRelu>(a, f, c0, channel);
+    case Clamp::kRelu6: return depthwise_halves<Stride, Clamp::kRelu6>(a, f, c0, channel);
+    default: return depthwise_halves<Stride, Clamp::kAny>(a, f, c0, channel);
+  }
+}
+
 template <int Vectors>
 DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run, int ox) {
   if (a.touching_stride == 1) depthwise_rows_of_3<Vectors, 1>(a, f, c0, run, ox);
@@ -70,6 +119,13 @@ DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, c
 }
 
 void depthwise_fused__avx512vnni(const DepthwiseArgs& a, FusedArgs& f, int c0) {
+  if (a.touching_stride && f.spec->block == 64 && a.channels % 64 == 0) {
+    for (int c = c0; c < c0 + a.channels; c += 64) {
+      if (a.touching_stride == 1) depthwise_halves_of<1>(a, f, c0, c);
+      else depthwise_halves_of<2>(a, f, c0, c);
+    }
+    return;
+  }
   // Tiles of 6, the last of which may compute some pixels once more.
   for (int ox = 0;;) {
     each_run(*f.spec, c0, a.channels, [&](int vectors, const Run& run) {
