@@ -33,8 +33,9 @@ void depthwise_taps(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run
   finish_channels<Vectors, false>(f, y, run);
 }
 
-// Rows of 3 touching taps over 6 pixels: every input vector is loaded once for all the pixels that see it.
-template <int Vectors, int Stride>
+// Rows of 3 touching taps over 6 pixels: every input vector is loaded once for all the pixels that see it. Rows of taps are a constant: the end of a loop
+// of 3 is mispredicted more often than not.
+template <int Vectors, int Stride, int Rows>
 void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run, int ox) {
   const int64_t channel = run.channel(), at = channel - c0, column = int64_t(a.pixel_step) / Stride;
   const int64_t first = at + ox * int64_t(a.pixel_step);
@@ -44,7 +45,8 @@ void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run
     const __m512 start = a.bias ? _mm512_loadu_ps(a.bias + channel + 16 * v) : _mm512_setzero_ps();
     DSCONV_UNROLL
     for (int p = 0; p < kTileRows; p++) y[p][v] = start;
-    for (int t = 0; t < a.tap_count; t += 3) {
+    DSCONV_UNROLL
+    for (int t = 0; t < 3 * Rows; t += 3) {
       __m512 w[3];
       DSCONV_UNROLL
       for (int k = 0; k < 3; k++) w[k] = _mm512_loadu_ps(a.weights[t + k] + at + 16 * v);
@@ -63,7 +65,7 @@ void depthwise_rows_of_3(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run
 }
 
 // Rows of 3 touching taps, a whole row of outputs, 3 pixels by a block of 64 channels at a time.
-template <int Stride, Clamp C>
+template <int Stride, Clamp C, int Rows>
 void depthwise_halves(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
   const int64_t at = channel - c0, column = int64_t(a.pixel_step) / Stride;
   HalfBlock pending;
@@ -76,7 +78,8 @@ void depthwise_halves(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel)
     DSCONV_UNROLL
     for (int v = 0; v < 4; v++) {
       sum[0][v] = sum[1][v] = sum[2][v] = a.bias ? _mm512_loadu_ps(a.bias + channel + 16 * v) : _mm512_setzero_ps();
-      for (int t = 0; t < a.tap_count; t += 3) {
+      DSCONV_UNROLL
+      for (int t = 0; t < 3 * Rows; t += 3) {
         __m512 w[3];
         DSCONV_UNROLL
         for (int k = 0; k < 3; k++) w[k] = _mm512_loadu_ps(a.weights[t + k] + at + 16 * v);
@@ -102,24 +105,34 @@ void depthwise_halves(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel)
   if (is_pending) write_half<C, 1>(f, pending);
 }
 
+template <int Stride, Clamp C>
+void depthwise_halves_rows(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
+  switch (a.tap_count) {
+    case 9: return depthwise_halves<Stride, C, 3>(a, f, c0, channel);
+    case 6: return depthwise_halves<Stride, C, 2>(a, f, c0, channel);
+    default: return depthwise_halves<Stride, C, 1>(a, f, c0, channel);
+  }
+}
+
 template <int Stride>
 void depthwise_halves_of(const DepthwiseArgs& a, FusedArgs& f, int c0, int channel) {
   switch (clamp_of(*f.spec)) {
-    case Clamp::kRelu: return depthwise_halves<Stride, Clamp::kRelu>(a, f, c0, channel);
-    case Clamp::kRelu6: return depthwise_halves<Stride, Clamp::kRelu6>(a, f, c0, channel);
-    default: return depthwise_halves<Stride, Clamp::kAny>(a, f, c0, channel);
+    case Clamp::kRelu: return depthwise_halves_rows<Stride, Clamp::kRelu>(a, f, c0, channel);
+    case Clamp::kRelu6: return depthwise_halves_rows<Stride, Clamp::kRelu6>(a, f, c0, channel);
+    default: return depthwise_halves_rows<Stride, Clamp::kAny>(a, f, c0, channel);
   }
 }
 
 template <int Vectors>
 DSCONV_INLINE void depthwise_run(const DepthwiseArgs& a, FusedArgs& f, int c0, const Run& run, int ox) {
-  if (a.touching_stride == 1) depthwise_rows_of_3<Vectors, 1>(a, f, c0, run, ox);
-  else if (a.touching_stride == 2) depthwise_rows_of_3<Vectors, 2>(a, f, c0, run, ox);
+  if (a.touching_stride == 1 && a.tap_count == 9) depthwise_rows_of_3<Vectors, 1, 3>(a, f, c0, run, ox);
+  else if (a.touching_stride == 1 && a.tap_count == 6) depthwise_rows_of_3<Vectors, 1, 2>(a, f, c0, run, ox);
+  else if (a.touching_stride == 2 && a.tap_count == 9) depthwise_rows_of_3<Vectors, 2, 3>(a, f, c0, run, ox);
   else depthwise_taps<Vectors>(a, f, c0, run, ox);
 }
 
 void depthwise_fused__avx512vnni(const DepthwiseArgs& a, FusedArgs& f, int c0) {
-  if (a.touching_stride && f.spec->block == 64 && a.channels % 64 == 0) {
+  if (a.touching_stride && f.spec->block == 64 && a.channels % 64 == 0 && a.tap_count <= 9 && a.tap_count > 0) {
     for (int c = c0; c < c0 + a.channels; c += 64) {
       if (a.touching_stride == 1) depthwise_halves_of<1>(a, f, c0, c);
       else depthwise_halves_of<2>(a, f, c0, c);
