@@ -10,6 +10,7 @@ void test_float(int effort);
 void test_plan(int effort);
 void test_bounds(int effort);
 void test_self(int effort);
+void test_fused(int effort);
 
 namespace {
 
@@ -17,7 +18,7 @@ struct Test {
   const char* name;
   void (*run)(int effort);
 };
-const Test kTests[] = {{"dsconv2d", test_dsconv2d}, {"float", test_float}, {"plan", test_plan}, {"bounds", test_bounds}, {"self", test_self}};
+const Test kTests[] = {{"dsconv2d", test_dsconv2d}, {"float", test_float}, {"plan", test_plan}, {"bounds", test_bounds}, {"self", test_self}, {"fused", test_fused}};
 
 bool lists(const std::string& list, const char* name) { return list.empty() || ("," + list + ",").find("," + std::string(name) + ",") != std::string::npos; }
 
