@@ -9,10 +9,15 @@ import {
   quantizeFilter,
   type ScaleFormat,
 } from '@dsconv/core';
-import { type LayerSpec, type LayerWeights, Network, nearest, networkFileLength } from '@dsconv/models';
+import { type LayerSpec, type LayerWeights, Network, networkFileLength } from '@dsconv/models';
 import { getBackend, getKernel } from '@tensorflow/tfjs-core';
+import type { AllocationReport } from './allocation/allocation-report.js';
+import { resolveLayers } from './allocation/layer-patterns.js';
+import { quantizeToTarget } from './allocation/quantize-to-target.js';
+import type { QuantizationTarget } from './allocation/targets.js';
 import { correctedBias, meanInputs } from './calibration/correct-biases.js';
 import { type LayerSummary, summarizeLayer } from './inspect-network.js';
+import { rangePairs, scaleRanges } from './scale-ranges.js';
 import { signalToNoise } from './signal-to-noise.js';
 
 /** What may differ from layer to layer. */
@@ -26,8 +31,12 @@ export interface LayerOptions {
 }
 
 export interface QuantizeNetworkOptions {
-  /** Weight bits, 2 to 8. */
-  bits: number;
+  /** Weight bits, 2 to 8. Needed unless there is a `target`. */
+  bits?: number;
+  /** Chooses bits and block sizes layer by layer to come to a size or a loss; `bits` and `blockSize` then hold for what is not chosen. */
+  target?: QuantizationTarget;
+  /** With a target: sizes, beside the chosen one, at which whole networks are made and measured. Default 0. */
+  curvePoints?: number;
   /** Depth of a block, and of the activation blocks. Default 64. */
   blockSize?: number;
   /** Bits of the first convolution, which is quantized per channel. Default 8. */
@@ -49,7 +58,12 @@ export interface QuantizeNetworkOptions {
    * with DSConv kernels; by default it is done where the current one has them. Networks without batch normalization are left alone.
    */
   biasCorrection?: boolean;
-  /** Exceptions by layer name. */
+  /**
+   * Use more of the activations' bits before depthwise convolutions: see `scale-ranges.ts`. Needs batch normalizations and such a backend too,
+   * and is done by default where both are there.
+   */
+  rangeScaling?: boolean;
+  /** Exceptions by layer name; `*` stands for any characters. Of several that fit, what the last one says counts. */
   layers?: Readonly<Record<string, LayerOptions>>;
   /** Called before each layer and once at the end, when `done` equals `total`. */
   onProgress?: (progress: QuantizeProgress) => void;
@@ -61,6 +75,8 @@ export interface QuantizeProgress {
   total: number;
   /** The layer that is quantized next, or null at the end. */
   layer: string | null;
+  /** With a target: whether layers are measured or quantized. */
+  stage?: 'measure' | 'quantize';
 }
 
 /** One quantized layer, with what it was before. */
@@ -86,6 +102,8 @@ export interface QuantizationReport {
   /** Layers whose biases make up for the rounding of their weights. */
   correctedBiases: number;
   layers: LayerReport[];
+  /** How bits were chosen, with a target. */
+  allocation?: AllocationReport;
 }
 
 /** `B * 2^(b-1) * (2^(m-1)-1)` must not exceed this, so that integer sums are exact in float32 (NUMERICS §4). */
@@ -101,15 +119,21 @@ export async function quantizeNetwork(
   network: Network,
   options: QuantizeNetworkOptions,
 ): Promise<{ network: Network; report: QuantizationReport }> {
+  if (options.target) {
+    return quantizeToTarget(network, null, { ...options, target: options.target }, (from, layers) =>
+      quantizeNetwork(from, { ...withoutTarget(options), layers }),
+    );
+  }
   const { architecture, preprocessing, labels, metadata } = network;
   const { activationBits = 8, onProgress } = options;
   const plans = planNetwork(network, options);
-  const means = wantsCorrection(options) ? meanInputs(network, plans) : new Map<string, Float64Array>();
+  const float = withScaledRanges(network, plans, options);
+  const means = wantsCorrection(options) ? meanInputs(float, plans) : new Map<string, Float64Array>();
   const weights = new Map<string, LayerWeights>();
   for (const { layer, plan } of plans) {
     onProgress?.({ done: weights.size, total: plans.length, layer: layer.name });
     await new Promise<void>((resolve) => setTimeout(resolve));
-    const { filter: exact, bias } = network.weights.get(layer.name)!;
+    const { filter: exact, bias } = float.weights.get(layer.name)!;
     if (layer.kind === 'norm') {
       weights.set(layer.name, { filter: (exact as Float32Array).slice(), bias: bias?.slice() ?? null });
       continue;
@@ -126,6 +150,23 @@ export async function quantizeNetwork(
   onProgress?.({ done: plans.length, total: plans.length, layer: null });
   const quantized = new Network({ architecture, weights, preprocessing, labels, activationBits, metadata });
   return { network: quantized, report: makeReport(network, quantized, means.size) };
+}
+
+/** The options of one of the networks that are made on the way to a target. */
+export function withoutTarget<T extends QuantizeNetworkOptions>(options: T): Omit<T, 'target' | 'curvePoints'> {
+  const { target, curvePoints, onProgress, ...rest } = options;
+  const staged = (progress: QuantizeProgress): void => onProgress?.({ ...progress, stage: 'quantize' });
+  return { bits: 4, ...rest, onProgress: staged } as unknown as Omit<T, 'target' | 'curvePoints'>;
+}
+
+/** The network with channels scaled for its depthwise convolutions, where that is wanted and possible. */
+export function withScaledRanges(
+  network: Network,
+  plans: readonly { layer: LayerSpec; plan: LayerPlan }[],
+  { rangeScaling, activationBits = 8 }: QuantizeNetworkOptions,
+): Network {
+  const isWanted = activationBits !== null && wantsKernels('rangeScaling', rangeScaling);
+  return isWanted ? scaleRanges(network, rangePairs(network, plans)) : network;
 }
 
 export type LayerPlan = Required<LayerOptions>;
@@ -147,21 +188,27 @@ export function planNetwork(
   }
   const { activationBits = 8 } = options;
   checkActivationBits(activationBits);
-  checkNames(network, options);
-  return architecture.layers.map((layer) => ({ layer, plan: planLayer(layer, options, activationBits) }));
+  if (options.bits === undefined) {
+    throw new InvalidArgumentError('bits is undefined; expected an integer from 2 to 8, or a target');
+  }
+  const names = architecture.layers.map(({ name }) => name);
+  const own = resolveLayers(options.layers ?? {}, names, architecture.name);
+  return architecture.layers.map((layer) => {
+    return { layer, plan: planLayer(layer, own.get(layer.name) ?? {}, options, activationBits) };
+  });
 }
 
 function planLayer(
   layer: LayerSpec,
+  own: LayerOptions,
   options: QuantizeNetworkOptions,
   activationBits: number | null,
 ): LayerPlan {
   const { bits, blockSize = 64, firstBits = 8, depthwiseBits = 8 } = options;
   const isStem = layer.role === 'stem';
   const isDepthwise = layer.kind === 'depthwise';
-  const own = options.layers?.[layer.name] ?? {};
   const plan: LayerPlan = {
-    bits: own.bits ?? (isStem ? firstBits : isDepthwise ? depthwiseBits : bits),
+    bits: own.bits ?? (isStem ? firstBits : isDepthwise ? depthwiseBits : (bits ?? Number.NaN)),
     blockSize: own.blockSize ?? blockSize,
     perChannel: isDepthwise || (own.perChannel ?? (isStem || layer.shape[2] < 16)),
   };
@@ -190,20 +237,25 @@ function planLayer(
   return plan;
 }
 
+/** Whether biases are corrected. */
+export function wantsCorrection({ biasCorrection }: Pick<QuantizeNetworkOptions, 'biasCorrection'>): boolean {
+  return wantsKernels('biasCorrection', biasCorrection);
+}
+
 /**
- * Whether biases are corrected: as asked for, or where the current backend can.
+ * Whether something that needs DSConv kernels is done: as asked for, or where the current backend has them.
  *
  * @throws BackendUnavailableError when it is asked for and cannot be done
  */
-export function wantsCorrection({ biasCorrection }: Pick<QuantizeNetworkOptions, 'biasCorrection'>): boolean {
+function wantsKernels(option: string, asked: boolean | undefined): boolean {
   const name = getBackend();
   const isPossible = name !== undefined && [DSCONV2D, DS_DEPTHWISE_CONV2D].every((op) => getKernel(op, name));
-  if (biasCorrection && !isPossible) {
+  if (asked && !isPossible) {
     throw new BackendUnavailableError(
-      `the current TensorFlow.js backend '${name}' has no DSConv kernels, which biasCorrection needs; expected a backend such as 'dsconv-cpu'`,
+      `the current TensorFlow.js backend '${name}' has no DSConv kernels, which ${option} needs; expected a backend such as 'dsconv-cpu'`,
     );
   }
-  return biasCorrection ?? isPossible;
+  return asked ?? isPossible;
 }
 
 function checkActivationBits(bits: number | null): void {
@@ -211,19 +263,9 @@ function checkActivationBits(bits: number | null): void {
   throw new InvalidArgumentError(`activationBits is ${bits}; expected an integer from 2 to 8, or null`);
 }
 
-function checkNames(network: Network, { layers = {} }: QuantizeNetworkOptions): void {
-  const known = network.architecture.layers.map(({ name }) => name);
-  for (const name of Object.keys(layers)) {
-    if (known.includes(name)) continue;
-    throw new InvalidArgumentError(
-      `layers has '${name}', which ${network.architecture.name} has not; expected names such as ${nearest(name, known).join(', ')}`,
-    );
-  }
-}
-
 /** Rounds one layer's weights, nothing else. */
 export function quantizeLayer(
-  layer: LayerSpec,
+  layer: Pick<LayerSpec, 'name' | 'kind' | 'shape'>,
   exact: Float32Array,
   { bits, blockSize, perChannel }: LayerPlan,
   { scales = 'float16', method = 'search', kdsBias = false, cds = false }: QuantizeNetworkOptions,

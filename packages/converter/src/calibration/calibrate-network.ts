@@ -1,9 +1,10 @@
 /** Quantization with unlabelled pictures: layer by layer, each fitted to make up for what the layers before it lost. */
-import { InvalidArgumentError } from '@dsconv/core';
 import { type LayerWeights, Network } from '@dsconv/models';
-import { makeReport, planNetwork } from '../quantize-network.js';
+import { quantizeToTarget } from '../allocation/quantize-to-target.js';
+import { makeReport, planNetwork, withoutTarget, withScaledRanges } from '../quantize-network.js';
 import type { CalibrateOptions, CalibrationPictures, CalibrationReport } from './calibrate-options.js';
-import { CalibrationRun } from './calibration-run.js';
+import { calibrateLayers } from './calibrate-layers.js';
+import { zooNetwork } from './float-network.js';
 
 /**
  * Quantizes a float network with the help of pictures like those it is for; labels are not needed. Needs a backend with DSConv kernels, whose
@@ -17,30 +18,25 @@ export async function calibrateNetwork(
   pictures: CalibrationPictures,
   options: CalibrateOptions,
 ): Promise<{ network: Network; report: CalibrationReport }> {
+  if (options.target) {
+    const { fit: { roundingDamping: damping } = {} } = options;
+    const toTarget = { ...options, target: options.target, ...(damping === undefined ? {} : { damping }) };
+    return quantizeToTarget(network, pictures, toTarget, (from, layers, some) =>
+      calibrateNetwork(from, some!, { ...withoutTarget(options), layers }),
+    );
+  }
   const plans = planNetwork(network, options);
-  if (!Number.isInteger(pictures.count) || pictures.count < 1) {
-    throw new InvalidArgumentError(`pictures.count is ${pictures.count}; expected at least one picture`);
-  }
-  const calibration = await CalibrationRun.start(network, pictures, plans, options);
-  const weights = new Map<string, LayerWeights>();
-  try {
-    for (const { layer } of plans) {
-      if (layer.kind !== 'norm') continue;
-      const { filter, bias } = network.weights.get(layer.name)!;
-      weights.set(layer.name, { filter: (filter as Float32Array).slice(), bias: bias!.slice() });
-    }
-    for (const convolution of calibration.structure.convolutions) {
-      const { layer } = convolution;
-      options.onProgress?.({ done: weights.size, total: plans.length, layer });
-      await new Promise<void>((resolve) => setTimeout(resolve));
-      weights.set(layer, await calibration.fit(convolution));
-    }
-  } finally {
-    calibration.dispose();
-  }
-  options.onProgress?.({ done: plans.length, total: plans.length, layer: null });
-  const { architecture, preprocessing, labels, metadata } = network;
   const { activationBits = 8 } = options;
+  const float = withScaledRanges(network, plans, options);
+  const weights = new Map<string, LayerWeights>();
+  for (const { layer } of plans) {
+    if (layer.kind !== 'norm') continue;
+    const { filter, bias } = network.weights.get(layer.name)!;
+    weights.set(layer.name, { filter: (filter as Float32Array).slice(), bias: bias!.slice() });
+  }
+  const calibration = await calibrateLayers(zooNetwork(float, plans, activationBits), pictures, options);
+  for (const [name, found] of calibration.layers) weights.set(name, found);
+  const { architecture, preprocessing, labels, metadata } = network;
   const quantized = new Network({ architecture, weights, preprocessing, labels, activationBits, metadata });
   const report = {
     ...makeReport(network, quantized, plans.length - calibration.rounded.length),

@@ -1,33 +1,29 @@
 /** The float and the quantized network side by side, on their way through all pictures. */
 import { type DSConvFilter, InvalidArgumentError } from '@dsconv/core';
-import { type LayerSpec, type LayerWeights, type Network, outChannels } from '@dsconv/models';
 import {
   dispose,
   keep,
   type Tensor,
   type Tensor1D,
   type Tensor4D,
+  tensor,
   tensor1d,
   tensor4d,
   tidy,
 } from '@tensorflow/tfjs-core';
-import { type LayerPlan, quantizeLayer } from '../quantize-network.js';
+import { quantizeLayer } from '../quantize-network.js';
 import { seededRandom } from '../random.js';
 import { signalToNoise } from '../signal-to-noise.js';
 import { type CalibrateOptions, type CalibrationPictures, DEFAULT_FIT } from './calibrate-options.js';
 import { choosePictures, largestDivisor, mostPictures } from './choose-pictures.js';
 import { CovarianceAccumulator } from './covariance.js';
 import { type FitParameters, fitLayer, type LayerStatistics } from './fit-layer.js';
+import { type FloatNetwork, type FoundLayer, outputsOf } from './float-network.js';
 import { addTo, type Matrix, matrix, multiply } from './matrix.js';
 import { PooledFeatures } from './pooled-features.js';
 import { ChannelMeans, sampleRows } from './sample-layer.js';
 import { finishFloat, runFloat, runQuantized, Stream } from './stream.js';
-import {
-  type ConvolutionNode,
-  captureStructure,
-  constantTensors,
-  type NetworkStructure,
-} from './structure.js';
+import { type ConvolutionNode, constantTensors, type NetworkStructure } from './structure.js';
 
 /** Inputs of a filter beyond which its covariance is not made: 8192² float32 are 256 MiB. */
 const MOST_INPUTS = 8192;
@@ -41,41 +37,40 @@ export class CalibrationRun {
   private readonly float: Stream[] = [];
   private readonly quantized: Stream[] = [];
   private readonly constants: Map<number, Tensor>;
-  private readonly filters = new Map<string, { filter: DSConvFilter; bias: Tensor1D }>();
+  private readonly found = new Map<string, { layer: FoundLayer; bias: Tensor1D }>();
   private readonly features = new PooledFeatures();
   private readonly random;
   private readonly parameters: FitParameters;
-  private readonly layers: Map<string, { layer: LayerSpec; plan: LayerPlan }>;
 
   private constructor(
-    private readonly network: Network,
+    private readonly network: FloatNetwork,
     readonly structure: NetworkStructure,
-    plans: readonly { layer: LayerSpec; plan: LayerPlan }[],
     readonly pictures: number,
     private readonly options: CalibrateOptions,
   ) {
     this.constants = constantTensors(structure);
     this.random = seededRandom(options.seed ?? 1);
     this.parameters = { ...DEFAULT_FIT, ...options.fit };
-    this.layers = new Map(plans.map((entry) => [entry.layer.name, entry]));
   }
 
+  /**
+   * @throws InvalidArgumentError when there are no pictures, or one has another size
+   * @throws TraceError when the network cannot be recorded
+   */
   static async start(
-    network: Network,
+    network: FloatNetwork,
     pictures: CalibrationPictures,
-    plans: readonly { layer: LayerSpec; plan: LayerPlan }[],
     options: CalibrateOptions,
   ): Promise<CalibrationRun> {
-    const { architecture, weights } = network;
-    const { activationBits = 8, memory = 1.5 * 2 ** 30, seed = 1 } = options;
-    const formats = new Map(
-      plans.filter(({ layer }) => layer.kind !== 'norm').map(({ layer, plan }) => [layer.name, plan]),
-    );
-    const record = (batch: number): NetworkStructure =>
-      captureStructure(architecture, weights, formats, activationBits, batch);
-    const chosen = choosePictures(pictures.count, mostPictures(record(1), memory), seed);
-    const batch = largestDivisor(chosen.length, BATCH);
-    const calibration = new CalibrationRun(network, record(batch), plans, chosen.length, options);
+    if (!Number.isInteger(pictures.count) || pictures.count < 1) {
+      throw new InvalidArgumentError(`pictures.count is ${pictures.count}; expected at least one picture`);
+    }
+    const { memory = 1.5 * 2 ** 30, seed = 1 } = options;
+    const single = await network.record(1);
+    const chosen = choosePictures(pictures.count, mostPictures(single, memory), seed);
+    const batch = largestDivisor(chosen.length, network.anyBatch ? BATCH : 1);
+    const structure = batch === 1 ? single : await network.record(batch);
+    const calibration = new CalibrationRun(network, structure, chosen.length, options);
     try {
       for (let n = 0; n < chosen.length; n += batch) {
         await calibration.begin(pictures, chosen.slice(n, n + batch));
@@ -89,59 +84,68 @@ export class CalibrationRun {
 
   /** Puts both networks before a batch of pictures. */
   private async begin(pictures: CalibrationPictures, indices: readonly number[]): Promise<void> {
-    const { inputSize, channels } = this.network.architecture;
-    const length = inputSize * inputSize * channels;
+    const { inputShape, dtype } = this.network;
+    const length = inputShape.reduce((product, d) => product * d, 1);
     const data = new Float32Array(indices.length * length);
     for (const [n, index] of indices.entries()) {
       const picture = await pictures.read(index);
       if (picture.length !== length) {
         throw new InvalidArgumentError(
-          `picture ${index} has ${picture.length} values; expected ${length} for [${inputSize},${inputSize},${channels}]`,
+          `picture ${index} has ${picture.length} values; expected ${length} for [${inputShape}]`,
         );
       }
       data.set(picture, n * length);
     }
-    const x = tensor4d(data, [indices.length, inputSize, inputSize, channels]);
+    const x = tensor(data, [indices.length, ...inputShape], dtype);
     for (const streams of [this.float, this.quantized]) {
       streams.push(Stream.start(this.structure, this.constants, x));
     }
     x.dispose();
   }
 
-  /** Quantizes a convolution; both networks then stand behind it. */
-  async fit(convolution: ConvolutionNode): Promise<LayerWeights> {
-    const { layer, plan } = this.layers.get(convolution.layer)!;
-    const stored = this.network.weights.get(layer.name)!;
-    const exact = stored.filter as Float32Array;
-    const { geometry } = convolution.attributes;
-    const inputs = layer.shape[0] * layer.shape[1] * layer.shape[2];
-    const isFitted = !convolution.depthwise && geometry.groups === 1 && inputs <= MOST_INPUTS;
-    const weights = tensor4d(exact, [...layer.shape]);
-    const floatBias = stored.bias ? tensor1d(stored.bias) : null;
-    let found: { filter: DSConvFilter; bias: Float32Array | null };
+  /** Quantizes a convolution; both networks then stand behind it. One that runs again is what it became the first time. */
+  async fit(convolution: ConvolutionNode): Promise<FoundLayer> {
+    const layer = this.network.layers.get(convolution.layer)!;
+    const known = this.found.get(layer.name);
+    const weights = tensor4d(layer.weights, [...layer.shape]);
+    const floatBias = layer.bias ? tensor1d(layer.bias) : null;
+    let found: FoundLayer;
     try {
-      if (isFitted) {
-        const statistics = await this.collect(convolution, weights, floatBias);
-        const format = { ...plan, scales: this.options.scales ?? 'float16' };
-        found = await fitLayer(layer, exact, statistics, format, this.parameters);
-      } else {
-        const filter = quantizeLayer(layer, exact, plan, { ...this.options, method: 'search' });
-        const bias = convolution.depthwise
-          ? this.balance(convolution, weights, floatBias, filter)
-          : this.pass(convolution, weights, floatBias, stored.bias);
-        if (!convolution.depthwise) this.rounded.push(layer.name);
-        found = { filter, bias };
-      }
+      if (known) this.step(convolution, weights, floatBias, () => undefined);
+      found = known?.layer ?? (await this.quantize(convolution, weights, floatBias));
     } finally {
       dispose([weights, ...(floatBias ? [floatBias] : [])]);
     }
-    const bias = keep(tensor1d(found.bias ?? new Float32Array(outChannels(layer))));
-    this.filters.set(layer.name, { filter: found.filter, bias });
+    const bias = known?.bias ?? keep(tensor1d(found.bias ?? new Float32Array(outputsOf(layer))));
+    this.found.set(layer.name, { layer: found, bias });
     for (const stream of this.quantized) {
       const result = tidy(() => runQuantized(convolution, stream.inputsOf(convolution), found.filter, bias));
       stream.settle(result);
     }
-    return { ...found, snrDb: signalToNoise(exact, found.filter.dequantize()) };
+    return found;
+  }
+
+  private async quantize(
+    convolution: ConvolutionNode,
+    weights: Tensor4D,
+    floatBias: Tensor1D | null,
+  ): Promise<FoundLayer> {
+    const layer = this.network.layers.get(convolution.layer)!;
+    const { name, shape, weights: exact, plan } = layer;
+    const inputs = shape[0] * shape[1] * shape[2];
+    const { groups } = convolution.attributes.geometry;
+    if (!convolution.depthwise && groups === 1 && inputs <= MOST_INPUTS) {
+      const statistics = await this.collect(convolution, weights, floatBias);
+      const format = { ...plan, scales: this.options.scales ?? 'float16' };
+      const found = await fitLayer(layer, exact, statistics, format, this.parameters);
+      return { ...found, snrDb: signalToNoise(exact, found.filter.dequantize()) };
+    }
+    const filter = quantizeLayer(layer, exact, plan, { ...this.options, method: 'search' });
+    const bias = convolution.depthwise
+      ? this.balance(convolution, weights, floatBias, filter)
+      : this.pass(convolution, weights, floatBias, layer.bias);
+    if (!convolution.depthwise) this.rounded.push(name);
+    return { filter, bias, snrDb: signalToNoise(exact, filter.dequantize()) };
   }
 
   /** Takes both networks to the convolution, and the float one through it; `see` gets what both have there. */
@@ -156,10 +160,10 @@ export class CalibrationRun {
       float.advance(convolution.index, unreachable);
       quantized.advance(convolution.index, unreachable, (_, node, inputs) => this.features.see(node, inputs));
       const result = tidy(() => {
-        const { x, residual } = float.inputsOf(convolution);
-        const y = runFloat(convolution, x, weights, bias);
+        const inputs = float.inputsOf(convolution);
+        const y = runFloat(convolution, inputs.x, weights, bias);
         see(quantized.inputsOf(convolution).x, y);
-        return finishFloat(convolution, y, residual);
+        return finishFloat(convolution, y, inputs);
       });
       float.settle(result);
     });
@@ -194,7 +198,7 @@ export class CalibrationRun {
     bias: Tensor1D | null,
     filter: DSConvFilter,
   ): Float32Array {
-    const channels = outChannels(this.layers.get(convolution.layer)!.layer);
+    const channels = outputsOf(this.network.layers.get(convolution.layer)!);
     const [wanted, found] = [new ChannelMeans(channels), new ChannelMeans(channels)];
     const zero = tensor1d(new Float32Array(channels));
     const plain = { ...convolution.attributes, activation: 'linear' as const, outputFormat: null };
@@ -202,7 +206,7 @@ export class CalibrationRun {
       wanted.add(y.dataSync() as Float32Array);
       const unbiased = runQuantized(
         { ...convolution, attributes: plain },
-        { x, residual: null },
+        { x, residual: null, slopes: null },
         filter,
         zero,
       );
@@ -226,7 +230,7 @@ export class CalibrationRun {
 
   dispose(): void {
     for (const stream of [...this.float, ...this.quantized]) stream.dispose();
-    dispose([...this.constants.values(), ...[...this.filters.values()].map(({ bias }) => bias)]);
+    dispose([...this.constants.values(), ...[...this.found.values()].map(({ bias }) => bias)]);
     this.features.dispose();
   }
 }

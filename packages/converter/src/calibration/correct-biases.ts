@@ -23,23 +23,33 @@ export function meanInputs(
     plans.filter(({ layer }) => layer.kind !== 'norm').map(({ layer, plan }) => [layer.name, plan]),
   );
   const structure = captureStructure(network.architecture, network.weights, formats, null, 1);
-  return propagate(structure, network.weights);
+  return propagateMeans(structure, (layer) => network.weights.get(layer)!.statistics);
 }
 
-function propagate(
+/** Mean and deviation of a layer's outputs before residual and activation, or nothing where they are not known. */
+export type StatisticsOf = (layer: string) => LayerWeights['statistics'] | null | undefined;
+
+/** The mean inputs of a recorded network's layers. What feeds a layer differently each time it runs is not known. */
+export function propagateMeans(
   structure: NetworkStructure,
-  weights: ReadonlyMap<string, LayerWeights>,
+  statisticsOf: StatisticsOf,
 ): Map<string, Float64Array> {
   const moments = new Map<ValueId, Moments>();
   const inputs = new Map<string, Float64Array>();
+  const seen = new Set<string>();
   structure.trace.nodes.forEach((node, index) => {
     const convolution = structure.convolutionAt.get(index);
     const of = (name: string): Moments | undefined => moments.get(node.inputs[name]?.value ?? -1);
-    let found: Moments | undefined;
+    let found: Moments | null | undefined;
     if (convolution) {
       const x = of('x');
-      if (x) inputs.set(convolution.layer, x.mean);
-      found = behind(convolution, weights, node.inputs.residual ? (of('residual') ?? null) : undefined);
+      if (x && !seen.has(convolution.layer)) inputs.set(convolution.layer, x.mean);
+      else inputs.delete(convolution.layer);
+      seen.add(convolution.layer);
+      const statistics = statisticsOf(convolution.layer);
+      found =
+        statistics &&
+        behind(convolution, statistics, node.inputs.residual ? (of('residual') ?? null) : undefined);
     } else found = through(node, of);
     const { value } = node.outputs[0]!;
     if (found) moments.set(value, found);
@@ -51,12 +61,11 @@ function propagate(
 
 /** @param residual undefined where there is none, null where nothing is known of it */
 function behind(
-  { layer, attributes }: ConvolutionNode,
-  weights: ReadonlyMap<string, LayerWeights>,
+  { attributes }: ConvolutionNode,
+  statistics: NonNullable<LayerWeights['statistics']>,
   residual: Moments | null | undefined,
 ): Moments | undefined {
-  const statistics = weights.get(layer)!.statistics;
-  if (!statistics || residual === null) return undefined;
+  if (residual === null) return undefined;
   const own: Moments = {
     mean: Float64Array.from(statistics.mean),
     variance: Float64Array.from(statistics.deviation, (d) => d * d),
@@ -84,7 +93,11 @@ function added(a: Moments, b: Moments): Moments {
 
 function through(node: TraceNode, of: (name: string) => Moments | undefined): Moments | undefined {
   const { kernel, inputs } = node;
-  if (KEEPING.includes(kernel)) return of('x') ?? of('input');
+  if (KEEPING.includes(kernel)) {
+    const input = inputs.x ?? inputs.input;
+    const isWithin = kernel === 'Reshape' || input?.shape.at(-1) === node.outputs[0]!.shape.at(-1);
+    return isWithin ? (of('x') ?? of('input')) : undefined;
+  }
   if (kernel === 'Relu' || kernel === 'Relu6') {
     const x = of('x');
     return x && rectified(x, kernel === 'Relu' ? Infinity : 6);
@@ -114,21 +127,26 @@ function channelsAdd({ inputs, outputs }: TraceNode): boolean {
  * @param exact float weights in the order of the layer's shape
  * @param found what is stored, dequantized
  * @param mean of every input channel
+ * @param groups that the channels are divided into
  */
 export function correctedBias(
-  { kind, shape }: LayerSpec,
+  { kind, shape }: Pick<LayerSpec, 'kind' | 'shape'>,
   exact: Float32Array,
   found: Float32Array,
   bias: Float32Array | null,
   mean: Float64Array,
+  groups = 1,
 ): Float32Array {
   const [, , inner, outer] = shape;
   const outputs = kind === 'depthwise' ? inner * outer : outer;
   const corrected = bias ? Float64Array.from(bias) : new Float64Array(outputs);
   for (let n = 0; n < exact.length; n++) {
-    // Depthwise output `c · multiplier + m` reads channel c; else the rows are taps of all channels.
+    // Depthwise output `c · multiplier + m` reads channel c; else the rows are taps of all channels of a group.
     const output = n % outputs;
-    const channel = kind === 'depthwise' ? Math.floor(output / outer) : Math.floor(n / outputs) % inner;
+    const channel =
+      kind === 'depthwise'
+        ? Math.floor(output / outer)
+        : (Math.floor(n / outputs) % inner) + Math.floor((output * groups) / outputs) * inner;
     corrected[output]! += (exact[n]! - found[n]!) * mean[channel]!;
   }
   return Float32Array.from(corrected);

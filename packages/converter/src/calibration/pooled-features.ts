@@ -14,10 +14,11 @@ export class PooledFeatures {
 
   /** Looks at a node before it is run. */
   see({ kernel, outputs }: TraceNode, { x }: NamedTensorMap): void {
-    const isPooling = kernel === 'Mean' && x!.shape.length === 4 && outputs[0]!.shape.length === 4;
-    if (!isPooling || x!.shape[1]! * x!.shape[2]! === 1) return;
-    const channels = x!.shape[3]!;
-    const { value } = outputs[0]!;
+    if ((kernel !== 'Mean' && kernel !== 'AvgPool') || x!.shape.length !== 4) return;
+    const [batch, height, width, channels] = x!.shape as [number, number, number, number];
+    const { value, shape } = outputs[0]!;
+    const isGlobal = shape.at(-1) === channels && shape.reduce((a, b) => a * b, 1) === batch * channels;
+    if (!isGlobal || height * width === 1) return;
     const accumulator = this.pooled.get(value) ?? new CovarianceAccumulator(channels, 1);
     this.pooled.set(value, accumulator);
     const values = (x as Tensor).dataSync() as Float32Array;

@@ -5,23 +5,29 @@ import { type DSConvFilter, dsconv2d, dsDepthwiseConv2d } from '@dsconv/core';
 import {
   add,
   engine,
-  fused,
+  leakyRelu,
+  mul,
   type NamedAttrMap,
   type NamedTensorMap,
+  prelu,
   relu,
   relu6,
   reshape,
+  sigmoid,
   type Tensor,
   type Tensor1D,
   type Tensor4D,
   tidy,
 } from '@tensorflow/tfjs-core';
+import { convolve } from '../graph/runtime/convolve.js';
 import type { ConvolutionNode, NetworkStructure } from './structure.js';
 
 /** Inputs of a convolution. */
 export interface ConvolutionInputs {
   x: Tensor4D;
   residual: Tensor4D | null;
+  /** Of 'prelu', one per channel. */
+  slopes: Tensor1D | null;
 }
 
 /** Computes a convolution of the network, epilogue included. */
@@ -40,8 +46,8 @@ export class Stream {
   ) {}
 
   /** @param x stays the caller's */
-  static start(structure: NetworkStructure, constants: ReadonlyMap<ValueId, Tensor>, x: Tensor4D): Stream {
-    const values = new Map([[structure.trace.inputs[0]!.value, x.clone() as Tensor]]);
+  static start(structure: NetworkStructure, constants: ReadonlyMap<ValueId, Tensor>, x: Tensor): Stream {
+    const values = new Map([[structure.trace.inputs[0]!.value, x.clone()]]);
     return new Stream(structure, constants, values, 0);
   }
 
@@ -81,11 +87,17 @@ export class Stream {
 
   /** Inputs of the convolution that is run next. They belong to the stream. */
   inputsOf({ node }: ConvolutionNode): ConvolutionInputs {
-    const { x, residual } = node.inputs;
+    const { x, residual, preluActivationWeights } = node.inputs;
     return {
       x: this.read(x!) as Tensor4D,
       residual: residual ? (this.read(residual) as Tensor4D) : null,
+      slopes: preluActivationWeights ? (this.read(preluActivationWeights) as Tensor1D) : null,
     };
+  }
+
+  /** The network's result, once every node is run. It belongs to the stream. */
+  output(): Tensor {
+    return this.read(this.structure.trace.outputs[0]!);
   }
 
   /** Takes a result for the convolution that is run next, and goes on behind it. */
@@ -132,11 +144,11 @@ function asGiven(inputs: NamedTensorMap): NamedTensorMap {
 /** The convolution with a quantized filter, as the finished network will run it. */
 export function runQuantized(
   { attributes, depthwise }: ConvolutionNode,
-  { x, residual }: ConvolutionInputs,
+  { x, residual, slopes }: ConvolutionInputs,
   filter: DSConvFilter,
   bias: Tensor1D,
 ): Tensor4D {
-  const { geometry: g, activation, activationBits, outputFormat } = attributes;
+  const { geometry: g, activation, leakyreluAlpha, activationBits, outputFormat } = attributes;
   const operator = depthwise ? dsDepthwiseConv2d : dsconv2d;
   return operator(
     x,
@@ -149,8 +161,10 @@ export function runQuantized(
     {
       dilations: [g.dilationHeight, g.dilationWidth],
       activation,
+      leakyreluAlpha,
       activationBits,
       bias,
+      ...(activation === 'prelu' && slopes ? { preluActivationWeights: slopes } : {}),
       ...(depthwise ? {} : { groups: g.groups }),
       ...(residual ? { residual } : {}),
       ...(outputFormat ? { outputFormat } : {}),
@@ -166,19 +180,18 @@ export function runFloat(
   bias: Tensor1D | null,
 ): Tensor4D {
   const { geometry: g } = attributes;
-  return (depthwise ? fused.depthwiseConv2d : fused.conv2d)({
-    x,
-    filter: weights,
+  return convolve(x, weights, {
+    depthwise,
     strides: [g.strideHeight, g.strideWidth],
     dilations: [g.dilationHeight, g.dilationWidth],
-    // Explicit padding is missing from the types of the fused operators only.
     pad: [
-      [0, 0],
       [g.padTop, g.padBottom],
       [g.padLeft, g.padRight],
-      [0, 0],
-    ] as unknown as 'same',
+    ],
+    groups: g.groups,
     activation: 'linear',
+    leakyreluAlpha: 0,
+    activationBits: null,
     ...(bias ? { bias } : {}),
   }) as Tensor4D;
 }
@@ -187,7 +200,7 @@ export function runFloat(
 export function finishFloat(
   { attributes }: ConvolutionNode,
   y: Tensor4D,
-  residual: Tensor4D | null,
+  { residual, slopes }: Pick<ConvolutionInputs, 'residual' | 'slopes'>,
 ): Tensor4D {
   const sum = residual ? (add(y, residual) as Tensor4D) : y;
   switch (attributes.activation) {
@@ -195,6 +208,12 @@ export function finishFloat(
       return relu(sum);
     case 'relu6':
       return relu6(sum);
+    case 'silu':
+      return mul(sum, sigmoid(sum));
+    case 'leakyrelu':
+      return leakyRelu(sum, attributes.leakyreluAlpha);
+    case 'prelu':
+      return prelu(sum, reshape(slopes!, [1, 1, 1, -1]));
     default:
       return sum;
   }

@@ -82,13 +82,14 @@ export function captureStructure(
         zeros([batch, inputSize, inputSize, channels]),
       );
     });
-    return describe(trace!, names);
+    return describeTrace(trace!, (filter) => names.get(filter));
   } finally {
     for (const filter of names.keys()) filter.dispose();
   }
 }
 
-function placeholder(
+/** A filter of zeros in a format. */
+export function placeholder(
   depthwise: boolean,
   shape: readonly [number, number, number, number],
   { bits, blockSize, perChannel }: FilterFormat,
@@ -110,14 +111,18 @@ function placeholder(
   );
 }
 
-function describe(trace: Trace, names: ReadonlyMap<DSConvFilter, string>): NetworkStructure {
+/** @param nameOf the layer that a filter stands for; convolutions with other filters are nodes like any other */
+export function describeTrace(
+  trace: Trace,
+  nameOf: (filter: DSConvFilter) => string | undefined,
+): NetworkStructure {
   const convolutions: ConvolutionNode[] = [];
   const lastUse = new Int32Array(trace.valueCount).fill(-1);
   trace.nodes.forEach((node, index) => {
     for (const { value } of Object.values(node.inputs)) lastUse[value] = index;
     if (node.kernel !== DSCONV2D && node.kernel !== DS_DEPTHWISE_CONV2D) return;
     const attributes = node.attributes as unknown as DSConvAttributes;
-    const layer = names.get(attributes.filter);
+    const layer = nameOf(attributes.filter);
     if (layer === undefined) return;
     convolutions.push({ index, layer, node, attributes, depthwise: node.kernel === DS_DEPTHWISE_CONV2D });
   });
