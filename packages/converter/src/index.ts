@@ -12,7 +12,8 @@ export { convertModel } from './graph/convert-model.js';
 export type { LeftNode } from './graph/fold-graph.js';
 export type { ModelFiles } from './graph/model-artifacts.js';
 export { NodeError } from './graph/node-error.js';
-export type { ConvolutionReport } from './graph/quantize-graph.js';
+export type { ConvolutionReport } from './graph/quantize-convolution.js';
+export type { AccuracyOptions, AccuracyReport, ModelPictures } from './graph/quantize-convolutions.js';
 export type { Verification } from './graph/verify-graph.js';
 export { writeModelFiles } from './graph/write-model.js';
 export {

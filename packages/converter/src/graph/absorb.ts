@@ -1,6 +1,6 @@
 /** What may follow a convolution and become a part of it: biases, scales, batch normalization, activations. */
 import { AttributeReader } from './attributes.js';
-import { applyAffine, type Convolution, outChannelsOf } from './convolution.js';
+import { applyAffine, applyBatchNorm, type Convolution, outChannelsOf } from './convolution.js';
 import type { Graph, GraphNode } from './graph.js';
 import { elementCount, weightValues } from './stored-weights.js';
 
@@ -109,15 +109,13 @@ function absorbBatchNorm(graph: Graph, convolution: Convolution, node: GraphNode
   const [gamma, beta, mean, variance] = node.inputs.slice(1, 5).map((input) => graph.values(input));
   for (const values of [gamma, beta, mean, variance]) if (values?.length !== channels) return false;
   const epsilon = attributes.number('epsilon', 0.001);
-  if (variance!.some((value) => !(value + epsilon > 0))) return false;
-  const scale = gamma!.map((value, o) => value / Math.sqrt(variance![o]! + epsilon));
-  applyAffine(
-    convolution,
-    scale,
-    beta!.map((value, o) => value - mean![o]! * scale[o]!),
-  );
-  convolution.statistics = { mean: beta!.slice(), deviation: gamma!.map(Math.abs) };
-  return true;
+  return applyBatchNorm(convolution, {
+    gamma: gamma!,
+    beta: beta!,
+    mean: mean!,
+    variance: variance!,
+    epsilon,
+  });
 }
 
 function absorbPrelu(graph: Graph, convolution: Convolution, node: GraphNode): boolean {

@@ -5,10 +5,12 @@ import { type FoldedGraph, foldGraph, type LeftNode } from './fold-graph.js';
 import type { Graph } from './graph.js';
 import { type ModelFiles, modelFiles, topologyOf } from './model-artifacts.js';
 import type { QuantizeOptions } from './plan-convolutions.js';
-import { type ConvolutionReport, floatGraph, quantizeGraph, withFloatActivations } from './quantize-graph.js';
+import type { ConvolutionReport } from './quantize-convolution.js';
+import type { AccuracyOptions, AccuracyReport } from './quantize-convolutions.js';
+import { floatGraph, type QuantizedGraph, quantizeGraph, withFloatActivations } from './quantize-graph.js';
 import { notCompared, type Verification, verifyGraph } from './verify-graph.js';
 
-export interface ConvertOptions extends QuantizeOptions, ExampleOptions {
+export interface ConvertOptions extends QuantizeOptions, AccuracyOptions, ExampleOptions {
   /** Quantize products with a constant matrix too, as convolutions of 1 × 1. Default true. */
   dense?: boolean;
   /** Names of nodes that must stay readable although no output needs them. */
@@ -27,6 +29,8 @@ export interface ConversionReport {
   layers: ConvolutionReport[];
   /** What looks like a convolution and was left as it is, and why. */
   left: LeftNode[];
+  /** What was done for accuracy beyond rounding. */
+  accuracy: AccuracyReport;
   /** Operators that were kept, with their numbers. */
   kept: Record<string, number>;
   verification: Verification;
@@ -50,7 +54,8 @@ export async function convertGraph(
 ): Promise<Conversion> {
   const original = graph.copy();
   const folded = foldGraph(graph, options.dense === undefined ? {} : { dense: options.dense });
-  const { graph: quantized, layers, filters } = await quantizeGraph(folded, options);
+  const result = await quantizeGraph(folded, source, options);
+  const { graph: quantized, found } = result;
   const { weightsManifest: _, ...head } = source;
   const files = modelFiles(
     { ...head, modelTopology: topologyOf(quantized, source), convertedBy: '@dsconv/converter' },
@@ -65,26 +70,25 @@ export async function convertGraph(
             folded: floatGraph(folded),
             files,
             stored: withFloatActivations(quantized),
-            dequantized: floatGraph(folded, filters),
+            dequantized: floatGraph(folded, found),
             source,
           },
           { outputs: [...graph.outputs], convolutions: [...folded.convolutions.keys()] },
-          options,
+          result.inputs ? { ...options, inputs: result.inputs } : options,
         );
-  return { files, report: { ...before, ...describe(folded, quantized, layers, files), verification } };
+  return { files, report: { ...before, ...describe(folded, result, files), verification } };
 }
 
 function describe(
   { left }: FoldedGraph,
-  quantized: Graph,
-  layers: ConvolutionReport[],
+  { graph, layers, accuracy }: QuantizedGraph,
   files: ModelFiles,
-): Pick<ConversionReport, 'bytesAfter' | 'bitsPerWeight' | 'layers' | 'left' | 'kept'> {
+): Pick<ConversionReport, 'bytesAfter' | 'bitsPerWeight' | 'layers' | 'left' | 'accuracy' | 'kept'> {
   const kept: Record<string, number> = {};
-  for (const { op } of quantized.nodes.values()) {
+  for (const { op } of graph.nodes.values()) {
     if (op !== 'Const' && !op.startsWith('DS')) kept[op] = (kept[op] ?? 0) + 1;
   }
-  return { ...totals(layers, files), layers, left, kept };
+  return { ...totals(layers, files), layers, left, accuracy, kept };
 }
 
 /** Sums over layers and files. */

@@ -52,3 +52,32 @@ export function applyAffine(conv: Convolution, scale: Float32Array | null, shift
     deviation: deviation.map((value, o) => value * Math.abs(scale ? scale[o]! : 1)),
   };
 }
+
+/** Parameters of a batch normalization, one value per channel each. */
+export interface Normalization {
+  gamma: Float32Array;
+  beta: Float32Array;
+  mean: Float32Array;
+  variance: Float32Array;
+  epsilon: number;
+}
+
+/**
+ * Takes a batch normalization into the linear convolution before it, which then knows how its outputs are distributed.
+ *
+ * @returns false when a variance is not positive
+ */
+export function applyBatchNorm(
+  conv: Convolution,
+  { gamma, beta, mean, variance, epsilon }: Normalization,
+): boolean {
+  if (variance.some((value) => !(value + epsilon > 0))) return false;
+  const scale = gamma.map((value, o) => value / Math.sqrt(variance[o]! + epsilon));
+  applyAffine(
+    conv,
+    scale,
+    beta.map((value, o) => value - mean[o]! * scale[o]!),
+  );
+  conv.statistics = { mean: beta.slice(), deviation: gamma.map(Math.abs) };
+  return true;
+}

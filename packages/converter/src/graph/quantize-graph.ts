@@ -1,6 +1,6 @@
 /** From a folded graph to one that TensorFlow.js loads: every convolution becomes a node `DSConv2D` or `DSDepthwiseConv2D`. */
-import { type DSConvFilter, quantizeDepthwiseFilter, quantizeFilter } from '@dsconv/core';
-import { signalToNoise } from '../signal-to-noise.js';
+import type { DSConvFilter } from '@dsconv/core';
+import type { JsonRecord } from '../json-values.js';
 import {
   type Attributes,
   boolAttribute,
@@ -11,66 +11,90 @@ import {
   typeAttribute,
 } from './attributes.js';
 import type { Convolution } from './convolution.js';
+import type { ExampleOptions } from './example-inputs.js';
 import type { FoldedGraph } from './fold-graph.js';
 import type { Graph } from './graph.js';
 import { type ConvolutionPlan, planConvolutions, type QuantizeOptions } from './plan-convolutions.js';
+import type { ConvolutionReport } from './quantize-convolution.js';
+import {
+  type AccuracyOptions,
+  type AccuracyReport,
+  type FoundConvolution,
+  firstPicture,
+  quantizeConvolutions,
+} from './quantize-convolutions.js';
+import { graphRecorder } from './record-graph.js';
 import { filterToBytes } from './runtime/filter-bytes.js';
 import { ATTRIBUTES, CONVOLUTION_OPS } from './runtime/names.js';
 import { floatWeight, stringWeight } from './stored-weights.js';
 
-/** What became of one convolution. */
-export interface ConvolutionReport {
-  /** Name of the node. */
-  name: string;
-  kind: 'conv2d' | 'depthwise' | 'dense';
-  shape: readonly number[];
-  /** Nodes of the original that it stands for. */
-  folded: readonly string[];
-  bits: number;
-  blockSize: number;
-  perChannel: boolean;
-  /** Bytes of the float32 weights, and of the packed integers and scales. */
-  bytesBefore: number;
-  bytesAfter: number;
-  /** Of the weights, dB; null where nothing was lost. */
-  snrDb: number | null;
-}
-
 export interface QuantizedGraph {
   graph: Graph;
   layers: ConvolutionReport[];
-  /** The filters of the convolutions, by name. */
-  filters: Map<string, DSConvFilter>;
+  /** The filters and biases of the convolutions, by name. */
+  found: Map<string, FoundConvolution>;
+  accuracy: AccuracyReport;
+  /** What to compare on: the inputs given, or else the first picture. */
+  inputs: ExampleOptions['inputs'];
 }
 
 /**
  * Quantizes every convolution. The event loop gets a turn between them.
  *
+ * @param source the model.json
  * @returns a new graph; the folded one is not changed
  * @throws InvalidArgumentError when an option is out of range or names no convolution
  * @throws NotFiniteError naming the node and the index of a NaN or infinite weight
  */
 export async function quantizeGraph(
-  { graph, convolutions }: FoldedGraph,
-  options: QuantizeOptions,
+  folded: FoldedGraph,
+  source: JsonRecord,
+  options: QuantizeOptions & AccuracyOptions & ExampleOptions,
 ): Promise<QuantizedGraph> {
   const { activationBits = 8 } = options;
-  const plans = planConvolutions({ graph, convolutions }, options);
+  const plans = planConvolutions(folded, options);
+  const recorder = graphRecorder(
+    folded.graph,
+    source,
+    (filters) => assemble(folded, filters, null, plans, activationBits),
+    options,
+  );
+  const { found, layers, accuracy } = await quantizeConvolutions(
+    folded.convolutions,
+    plans,
+    options,
+    recorder,
+  );
+  const filters = new Map([...found].map(([name, { filter }]) => [name, filter]));
+  const { graph } = assemble(folded, filters, found, plans, activationBits);
+  const { pictures, inputs = pictures && (await firstPicture(pictures, recorder.picture())) } = options;
+  return { graph, layers, found, accuracy, inputs };
+}
+
+/** A graph with quantized convolutions, and the names of the weights that hold their filters. */
+export interface AssembledGraph {
+  graph: Graph;
+  weights: Map<string, string>;
+}
+
+/** @param found whose biases to take; without them the convolutions' own */
+function assemble(
+  { graph, convolutions }: FoldedGraph,
+  filters: ReadonlyMap<string, DSConvFilter>,
+  found: ReadonlyMap<string, FoundConvolution> | null,
+  plans: ReadonlyMap<string, ConvolutionPlan>,
+  activationBits: number | null,
+): AssembledGraph {
   const quantized = graph.copy();
-  const layers: ConvolutionReport[] = [];
-  const filters = new Map<string, DSConvFilter>();
+  const weights = new Map<string, string>();
   for (const [name, convolution] of convolutions) {
-    options.onProgress?.({ done: layers.length, total: convolutions.size, layer: name });
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    const plan = plans.get(name)!;
-    const filter = quantize(name, convolution, plan, options);
-    filters.set(name, filter);
+    const filter = filters.get(name)!;
     const weight = quantized.addConstant(stringWeight(`${name}/filter`, filterToBytes(filter)));
-    place(quantized, name, convolution, weight, { ...plan, activationBits });
-    layers.push(describe(name, convolution, plan, filter));
+    const bias = found ? found.get(name)!.bias : convolution.bias;
+    place(quantized, name, { ...convolution, bias }, weight, { ...plans.get(name)!, activationBits });
+    weights.set(name, weight);
   }
-  options.onProgress?.({ done: layers.length, total: convolutions.size, layer: null });
-  return { graph: quantized, layers, filters };
+  return { graph: quantized, weights };
 }
 
 /** A quantized graph with float activations: what its integers and scales alone say. */
@@ -87,32 +111,21 @@ export function withFloatActivations(graph: Graph): Graph {
 /**
  * The same graph with float filters.
  *
- * @param filters whose values to take; without them the convolutions' own, so that the graph is what folding alone makes of it
+ * @param found whose values to take; without them the convolutions' own, so that the graph is what folding alone makes of it
  */
 export function floatGraph(
   { graph, convolutions }: Pick<FoldedGraph, 'graph' | 'convolutions'>,
-  filters?: ReadonlyMap<string, DSConvFilter>,
+  found?: ReadonlyMap<string, FoundConvolution>,
 ): Graph {
   const float = graph.copy();
   for (const [name, convolution] of convolutions) {
     const { shape } = convolution;
-    const weights = filters?.get(name)?.dequantize() ?? convolution.weights;
+    const { filter, bias } = found?.get(name) ?? { filter: null, bias: convolution.bias };
+    const weights = filter?.dequantize() ?? convolution.weights;
     const weight = float.addConstant(floatWeight(`${name}/filter`, shape, weights));
-    place(float, name, convolution, weight, { bits: 0, blockSize: 1, activationBits: null });
+    place(float, name, { ...convolution, bias }, weight, { bits: 0, blockSize: 1, activationBits: null });
   }
   return float;
-}
-
-function quantize(
-  name: string,
-  { kind, shape, weights }: Convolution,
-  { bits, blockSize, perChannel }: ConvolutionPlan,
-  { scales = 'float16', method = 'search' }: QuantizeOptions,
-): DSConvFilter {
-  const common = { bits, blockSize, scales, method, name };
-  return kind === 'depthwise'
-    ? quantizeDepthwiseFilter(weights, shape, common)
-    : quantizeFilter(weights, shape, { ...common, perChannel });
 }
 
 function place(
@@ -148,24 +161,4 @@ function place(
     [ATTRIBUTES.hasSlopes]: boolAttribute(slopes !== null),
   };
   graph.nodes.set(name, { name, op: CONVOLUTION_OPS[kind], inputs, attr });
-}
-
-function describe(
-  name: string,
-  { kind, shape, weights, folded, isDense }: Convolution,
-  plan: ConvolutionPlan,
-  filter: DSConvFilter,
-): ConvolutionReport {
-  return {
-    name,
-    kind: isDense ? 'dense' : kind,
-    shape,
-    folded,
-    bits: plan.bits,
-    blockSize: plan.blockSize,
-    perChannel: plan.perChannel,
-    bytesBefore: weights.byteLength,
-    bytesAfter: filter.byteLength,
-    snrDb: signalToNoise(weights, filter.dequantize()),
-  };
 }

@@ -14,6 +14,7 @@ import { ComparisonError, compareOutputs, LEAST_FLOAT_SNR, type OutputComparison
 import { type ExampleOptions, exampleInputs } from './example-inputs.js';
 import type { Graph } from './graph.js';
 import type { ModelFiles } from './model-artifacts.js';
+import { modelInputs } from './record-graph.js';
 import { loadFiles, loadGraph, runGraph } from './run-model.js';
 import { registerDSConvOps } from './runtime/register-ops.js';
 
@@ -74,7 +75,7 @@ export async function verifyGraph(
   const run = async (what: string, loading: Promise<GraphModel>, wanted: readonly string[]) => {
     try {
       const model = await loading;
-      if (what === 'original') inputs = exampleInputs(model.inputs.map(modelInput), options);
+      if (what === 'original') inputs = exampleInputs(modelInputs(model), options);
       try {
         const outputs = await runGraph(model, inputs, wanted);
         tensors.push(...outputs.filter(Boolean));
@@ -115,10 +116,6 @@ export async function verifyGraph(
 /** A comparison that was not made. */
 export function notCompared(reason: string): Verification {
   return { outputs: [], foldingSnrDb: null, storedSnrDb: null, inputs: 'random', notCompared: reason };
-}
-
-function modelInput({ name, shape, dtype }: GraphModel['inputs'][number]) {
-  return { name, shape: shape?.map((d) => (d >= 0 ? d : null)) ?? null, dtype };
 }
 
 function isJumpy({ nodes }: Graph): boolean {
