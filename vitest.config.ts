@@ -26,6 +26,7 @@ export default defineConfig({
       project('conformance', 'packages/conformance'),
       project('backend-cpu', 'packages/backend-cpu'),
       project('models', 'packages/models'),
+      project('layers', 'packages/layers'),
       project('converter', 'packages/converter'),
       project('cli', 'apps/cli'),
       project('docs', 'docs'),

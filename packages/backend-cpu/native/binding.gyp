@@ -12,7 +12,7 @@
       "sources": [
         "src/addon.cc", "src/addon_eager.cc", "src/addon_filter.cc", "src/addon_plan.cc", "src/convolve.cc", "src/depthwise.cc", "src/depthwise_fused.cc", "src/dispatch.cc",
         "src/dsconv2d.cc", "src/executor.cc", "src/filter.cc", "src/float_conv.cc", "src/kernels_portable.cc", "src/ops.cc", "src/output.cc", "src/peaks.cc", "src/plan.cc",
-        "src/plan_steps.cc", "src/rows.cc", "src/self_test.cc", "src/stem.cc", "src/thread_pool.cc", "src/tiling.cc",
+        "src/plan_steps.cc", "src/rows.cc", "src/self_test.cc", "src/stem.cc", "src/thread_pool.cc", "src/tiling.cc", "src/training.cc",
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],

@@ -205,6 +205,17 @@ export interface DSConvNative {
     block: number,
     mantissa: number,
   ): void;
+  /** Gradient of bfpRound: dx is dy where the clamp changed nothing of x, else 0. dx may be dy. */
+  bfpGradient(
+    x: Floats,
+    dy: Floats,
+    dx: Floats,
+    pixels: number,
+    channels: number,
+    groups: number,
+    block: number,
+    mantissa: number,
+  ): void;
   /**
    * y[b] = activation(op(a[b]) · op(b[b]) + bias); a `[m,k]` or `[k,m]` if transposeA; b `[k,n]` or `[n,k]` if transposeB; row-major.
    * aStride, bStride: elements from one batch entry to the next, 0 broadcasts. bias, alphas: f32 `[n]` or null.

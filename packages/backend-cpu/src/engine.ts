@@ -55,6 +55,15 @@ export interface ExtraKernels {
   /** `y[i] = a[i] op b[i % period]`; NaN on either side gives NaN. */
   extraBinary(code: ExtraBinaryCode, a: Operand, b: Operand, y: Operand, count: number, period: number): void;
   extraUnary(code: ExtraUnaryCode, x: Operand, y: Operand, count: number): void;
+  /** Gradient of `bfpRound`: `dx` is `dy` where the clamp changed nothing of `x`, else 0. */
+  bfpGradient(
+    x: Operand,
+    dy: Operand,
+    dx: Operand,
+    pixels: number,
+    channels: number,
+    format: { bits: number; blockSize: number; groups: number },
+  ): void;
 }
 
 /** The forward convolution whose gradient is asked for; `multiplier` 0 means a full convolution, else a depthwise one. */

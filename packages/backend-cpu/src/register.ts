@@ -21,6 +21,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import { DSConvCpuBackend } from './backend.js';
 import type { Engine } from './engine.js';
+import { bfpKernels } from './kernels/bfp-round.js';
 import { convKernels } from './kernels/conv2d.js';
 import { dsconvKernels } from './kernels/dsconv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
@@ -41,6 +42,7 @@ const PRIORITY = 0;
 
 const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
   ...dsconvKernels,
+  ...bfpKernels,
   ...convKernels,
   ...gradientKernels,
   ...matMulKernels,

@@ -116,6 +116,7 @@ export function validCalls(native: DSConvNative): ValidCall[] {
     { name: 'depthwiseBackpropInput', args: [record(24), x, floats(216), y()], outputs: [3] },
     { name: 'depthwiseBackpropFilter', args: [record(24), x, x, new Float32Array(216)], outputs: [3] },
     { name: 'bfpRound', args: [x, y(), 20, 24, 1, 16, 8], outputs: [1] },
+    { name: 'bfpGradient', args: [x, floats(20 * 24), y(), 20, 24, 1, 16, 8], outputs: [2] },
     {
       name: 'matMul',
       args: [x, floats(960), y(), 1, 20, 24, 40, false, false, 0, 0, floats(40), 1, 0.2, null],

@@ -97,3 +97,33 @@ export function roundToBfp(x: Float32Array, channels: number, format: BfpFormat)
   }
   return out;
 }
+
+/**
+ * The gradient of {@link roundToBfp}: `dy` where the clamp changes nothing, 0 where it does, which is from `(2^(m-1) - 0.5) * scale` on, for
+ * halves round to the even number beyond it. NUMERICS §6.
+ *
+ * @param x what was rounded, float32 `[pixels, channels]`
+ * @param dy of the same length
+ */
+export function bfpGradient(
+  x: Float32Array,
+  dy: Float32Array,
+  channels: number,
+  format: BfpFormat,
+): Float32Array {
+  const { scale, blocksPerGroup } = quantizeBfp(x, channels, format);
+  const { bits, blockSize, groups = 1 } = format;
+  const depth = channels / groups;
+  const dx = dy.slice();
+  let s = 0;
+  for (let row = 0; row < x.length; row += depth) {
+    for (let block = 0; block < blocksPerGroup; block++, s++) {
+      const clampedFrom = (2 ** (bits - 1) - 0.5) * scale[s]!;
+      // Blocks that count as zero have no scale and no clamp.
+      if (!(clampedFrom > 0)) continue;
+      const end = row + Math.min((block + 1) * blockSize, depth);
+      for (let i = row + block * blockSize; i < end; i++) if (Math.abs(x[i]!) >= clampedFrom) dx[i] = 0;
+    }
+  }
+  return dx;
+}

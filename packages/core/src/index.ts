@@ -2,7 +2,8 @@ export {
   type BatchNormParameters,
   foldBatchNorm,
 } from './batch-norm.js';
-export { type BfpFormat, type BfpTensor, quantizeBfp, roundToBfp } from './bfp.js';
+export { type BfpFormat, type BfpTensor, bfpGradient, quantizeBfp, roundToBfp } from './bfp.js';
+export { BFP_ROUND, BFP_ROUND_GRADIENT, bfpRound } from './bfp-round.js';
 export { packBits, packedByteLength, unpackBits } from './bit-packing.js';
 export {
   ACTIVATIONS,

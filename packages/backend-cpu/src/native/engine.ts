@@ -193,6 +193,18 @@ export class NativeEngine implements Engine, ExtraKernels {
     this.native.unary(UNARY[code], x as Float32Array, y as Float32Array, count, 0, null, 1);
   }
 
+  bfpGradient(
+    x: Operand,
+    dy: Operand,
+    dx: Operand,
+    pixels: number,
+    channels: number,
+    { bits, blockSize, groups }: { bits: number; blockSize: number; groups: number },
+  ): void {
+    const [source, from, to] = [x, dy, dx] as [Float32Array, Float32Array, Float32Array];
+    this.native.bfpGradient(source, from, to, pixels, channels, groups, blockSize, bits);
+  }
+
   memory(): Record<string, number> {
     return {};
   }

@@ -1,0 +1,96 @@
+/** A filter that is trained: shadow weights, scales and what is done with them, the part that layers and networks share. */
+import {
+  DSConvFilter,
+  InvalidArgumentError,
+  roundToFloat16,
+  type StoredScales,
+  toFloat16Bits,
+} from '@dsconv/core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { dequantizeOnHost, roundOnHost, storedScale } from './host.js';
+import type { Partition } from './partition.js';
+
+/**
+ * What becomes of the scales while the weights move.
+ *
+ * - `fitted`: one step of alternating least squares at every training step, the authors' later practice (NUMERICS §6).
+ * - `learned`: variables of the optimizer, with the gradient of LSQ.
+ * - `frozen`: as they are.
+ */
+export type ScaleTraining = 'fitted' | 'learned' | 'frozen';
+
+export const SCALE_TRAININGS: readonly ScaleTraining[] = ['fitted', 'learned', 'frozen'];
+
+/** @throws InvalidArgumentError naming the value */
+export function checkBits(bits: number, name = 'bits'): void {
+  if (!Number.isInteger(bits) || bits < 2 || bits > 8) {
+    throw new InvalidArgumentError(`${name} is ${bits}; expected an integer from 2 to 8`);
+  }
+}
+
+/** Values of a trained filter, read from its tensors. */
+export interface FilterValues {
+  /** Shadow weights. */
+  w: Float32Array;
+  kds: Float32Array;
+  kdsBias: Float32Array | null;
+}
+
+/** What multiplies and shifts a filter's output channels and is folded into it, such as a batch normalization; null for none. */
+export interface ChannelShifters {
+  scale: Float32Array | null;
+  shift: Float32Array | null;
+}
+
+/**
+ * The integer filter of trained values: the very integers and scales that the forward pass of training uses, so that nothing changes by freezing.
+ *
+ * @param channels goes into `cds` and `cdsBias`
+ */
+export function freezeFilter(
+  values: FilterValues,
+  bits: number,
+  partition: Partition,
+  channels: ChannelShifters = { scale: null, shift: null },
+): DSConvFilter {
+  const { kind, shape, blockSize, perChannel } = partition;
+  const kds = values.kds.map(storedScale);
+  const kdsBias = values.kdsBias?.map(storedScale) ?? null;
+  const q = roundOnHost(values.w, { kds, kdsBias }, bits, partition);
+  const { scale, shift } = channels;
+  const cds = perChannel ? kds.map((value, o) => value * (scale ? scale[o]! : 1)) : scale;
+  return DSConvFilter.fromIntegers(
+    {
+      kind,
+      shape,
+      bits,
+      blockSize,
+      ...(perChannel ? {} : { kds: stored(kds) }),
+      ...(kdsBias ? { kdsBias: stored(kdsBias) } : {}),
+      ...(cds ? { cds: stored(cds) } : {}),
+      ...(shift ? { cdsBias: stored(shift) } : {}),
+    },
+    q,
+  );
+}
+
+/** ŵ on the host, as the forward pass computes it. */
+export function roundedValues(values: FilterValues, bits: number, partition: Partition): Float32Array {
+  const scales = {
+    kds: values.kds.map(storedScale),
+    kdsBias: values.kdsBias?.map(storedScale) ?? null,
+  };
+  return dequantizeOnHost(roundOnHost(values.w, scales, bits, partition), scales, partition);
+}
+
+/** As float16 if that loses nothing, else as float32. */
+function stored(values: Float32Array): StoredScales {
+  return values.every((value) => roundToFloat16(value) === value)
+    ? { format: 'float16', data: Uint16Array.from(values, toFloat16Bits) }
+    : { format: 'float32', data: values.slice() };
+}
+
+/** Reads a tensor's floats once they are there. */
+export async function floatsOf(tensor: Tensor): Promise<Float32Array> {
+  return (await tensor.data()) as Float32Array;
+}
