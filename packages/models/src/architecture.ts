@@ -41,8 +41,8 @@ export interface Pooling {
 export interface LayerInput {
   /** The layer whose output has the size of this layer's input, or null for the network's input. */
   layer: string | null;
-  /** A pooling in between. 'global' leaves one pixel, `adaptive` a square of that side. */
-  pool?: 'global' | { adaptive: number } | Pooling;
+  /** A pooling in between. 'global' leaves one pixel, `adaptive` a square of that side, whatever the pooling before it left. */
+  pool?: 'global' | { adaptive: number; before: Pooling } | Pooling;
 }
 
 /** One convolution (or dense layer), batch normalization folded into it; or a normalization of its own. */

@@ -21,19 +21,24 @@ export interface ConvolutionShape {
   macs: number;
 }
 
+/** In pixels. */
+export interface PictureSize {
+  height: number;
+  width: number;
+}
+
 /**
- * The convolutions of an architecture, dense layers among them, with the sizes they have for a square input.
+ * The convolutions of an architecture, dense layers among them, with the sizes they have for one input.
  *
- * @param inputSize side of the picture in pixels; default the architecture's own
+ * @param inputSize of the picture in pixels, a square where it is a number; default the architecture's own
  * @throws InvalidArgumentError when the picture is too small for a layer
  */
 export function convolutionShapes(
   architecture: Architecture,
-  inputSize: number = architecture.inputSize,
+  inputSize: number | PictureSize = architecture.inputSize,
 ): ConvolutionShape[] {
-  const outputs = new Map<string | null, { height: number; width: number }>([
-    [null, { height: inputSize, width: inputSize }],
-  ]);
+  const picture = typeof inputSize === 'number' ? { height: inputSize, width: inputSize } : inputSize;
+  const outputs = new Map<string | null, PictureSize>([[null, picture]]);
   return architecture.layers.flatMap((layer): ConvolutionShape[] => {
     const { name, kind, role, shape, strides, pad } = layer;
     const { height, width } = pooledSize(outputs.get(layer.input.layer)!, layer.input.pool);

@@ -13,7 +13,8 @@ export type {
   Pooling,
 } from './architecture.js';
 export { countParameters, outChannels, weightCount } from './architecture.js';
-export { type ConvolutionShape, convolutionShapes } from './convolution-shapes.js';
+export type { Classification, ClassifyOptions } from './classify-pictures.js';
+export { type ConvolutionShape, convolutionShapes, type PictureSize } from './convolution-shapes.js';
 export { type ConvolveOptions, convolve, type NetActivation } from './convolve.js';
 export { FileFormatError, ModelNotShippedError, UnknownModelError } from './errors.js';
 export { isNetworkFile, networkOf, readNetwork } from './format/network-reader.js';
@@ -21,6 +22,7 @@ export { networkFileLength, writeNetwork } from './format/network-writer.js';
 export type { Dtype, SafeTensor, SafeTensors, TensorData } from './format/safetensors.js';
 export { readSafetensors } from './format/safetensors-reader.js';
 export { writeSafetensors } from './format/safetensors-writer.js';
+export { smallestInputSize } from './input-size.js';
 export { examplePictures, loadModel } from './load-model.js';
 export { ARCHITECTURE_NAMES, createArchitecture } from './nets/create-architecture.js';
 export {
@@ -41,4 +43,13 @@ export {
 export { randomParameters, randomQuantizedParameters } from './random-parameters.js';
 export { findModel, getModel, listModels } from './registry.js';
 export { nearest } from './suggest.js';
+export {
+  type Accuracy,
+  compareGolden,
+  type Golden,
+  type GoldenComparison,
+  goldenPicture,
+} from './zoo/measurements.js';
+export { type ModelCard, modelCard } from './zoo/model-card.js';
 export type { ModelDownload, ModelEntry, ModelWeights } from './zoo/model-entry.js';
+export { type StoredSize, storedSize } from './zoo/stored-size.js';

@@ -1,4 +1,4 @@
-import { DisposedError, DSConvFilter, InvalidArgumentError, InvalidFilterError } from '@dsconv/core';
+import { DisposedError, DSConvFilter, InvalidArgumentError } from '@dsconv/core';
 import {
   keep,
   softmax,
@@ -9,14 +9,11 @@ import {
   tensor4d,
   tidy,
 } from '@tensorflow/tfjs-core';
-import {
-  type Architecture,
-  type LayerParameters,
-  type LayerSpec,
-  outChannels,
-  weightCount,
-} from './architecture.js';
-import type { Preprocessing } from './preprocessing.js';
+import type { Architecture, LayerParameters, LayerSpec } from './architecture.js';
+import { checkWeights } from './check-weights.js';
+import { type Classification, type ClassifyOptions, PictureClassifier } from './classify-pictures.js';
+import { checkInputSize } from './input-size.js';
+import type { Picture, Preprocessing } from './preprocessing.js';
 
 /** Numbers of one layer as they are stored, independent of any backend. */
 export interface LayerWeights {
@@ -69,6 +66,8 @@ export class Network {
   readonly metadata: NetworkMetadata;
   private stored: ReadonlyMap<string, LayerWeights> | null;
   private tensors: Map<string, LayerParameters> | null = null;
+  private readonly knownSizes = new Set<string>();
+  private classifier: PictureClassifier | null = null;
 
   /**
    * @throws InvalidArgumentError when a layer is missing, unknown or has another number of values than the architecture says
@@ -146,7 +145,7 @@ export class Network {
   /**
    * @param x float32 `[N, height, width, channels]`, as `preprocess` makes it; any size the layers can read
    * @returns logits `[N, classes]`
-   * @throws InvalidArgumentError when rank, dtype or channels of `x` do not fit
+   * @throws InvalidArgumentError when rank, dtype or channels of `x` do not fit, or its pictures are too small
    * @throws DisposedError after `dispose()`
    */
   logits(x: Tensor4D): Tensor2D {
@@ -157,6 +156,7 @@ export class Network {
         `x is ${x.dtype} of shape [${x.shape}]; expected float32 [batch, height, width, ${channels}]`,
       );
     }
+    this.checkSize(x.shape[1], x.shape[2]);
     const { activationBits } = this;
     return tidy(() => this.architecture.forward(x, { layers, activationBits }));
   }
@@ -164,6 +164,25 @@ export class Network {
   /** Class probabilities `[N, classes]`: the softmax of {@link logits}. */
   predict(x: Tensor4D): Tensor2D {
     return tidy(() => softmax(this.logits(x)));
+  }
+
+  /**
+   * What a picture shows: resized, normalized, computed and sorted in one call, several pictures at once where an array is given. From its second
+   * use on, a batch of the same size runs as a plan where the current backend has them.
+   *
+   * @returns the most probable classes first
+   * @throws InvalidArgumentError when something is no picture, saying which, or an option is out of range
+   * @throws NotFiniteError when the network computes NaN
+   */
+  classify(picture: Picture, options?: ClassifyOptions): Promise<Classification[]>;
+  classify(pictures: readonly Picture[], options?: ClassifyOptions): Promise<Classification[][]>;
+  async classify(
+    given: Picture | readonly Picture[],
+    options: ClassifyOptions = {},
+  ): Promise<Classification[] | Classification[][]> {
+    this.classifier ??= new PictureClassifier(this);
+    if (Array.isArray(given)) return this.classifier.run(given, options);
+    return (await this.classifier.run([given as Picture], options))[0]!;
   }
 
   get isDisposed(): boolean {
@@ -178,8 +197,17 @@ export class Network {
       filter.dispose();
       bias?.dispose();
     }
+    this.classifier?.dispose();
+    this.classifier = null;
     this.stored = null;
     this.tensors = null;
+  }
+
+  private checkSize(height: number, width: number): void {
+    const key = `${height}×${width}`;
+    if (this.knownSizes.has(key)) return;
+    checkInputSize(this.architecture, { height, width });
+    this.knownSizes.add(key);
   }
 }
 
@@ -192,49 +220,4 @@ function toTensors(layer: LayerSpec, { filter, bias }: LayerWeights): LayerParam
         : (keep(tensor4d(filter, [...layer.shape], 'float32')) as Tensor4D),
     bias: bias ? (keep(tensor1d(bias, 'float32')) as Tensor1D) : null,
   };
-}
-
-function checkWeights(architecture: Architecture, weights: ReadonlyMap<string, LayerWeights>): void {
-  const names = new Set(architecture.layers.map(({ name }) => name));
-  for (const name of weights.keys()) {
-    if (!names.has(name)) {
-      throw new InvalidArgumentError(
-        `weights have a layer '${name}'; expected only layers of ${architecture.name}`,
-      );
-    }
-  }
-  for (const layer of architecture.layers) {
-    const found = weights.get(layer.name);
-    if (!found) {
-      throw new InvalidArgumentError(
-        `weights have no layer '${layer.name}'; expected every layer of ${architecture.name}`,
-      );
-    }
-    checkLayer(layer, found);
-  }
-}
-
-function checkLayer(layer: LayerSpec, { filter, bias }: LayerWeights): void {
-  if (layer.kind === 'norm' && (filter instanceof DSConvFilter || !bias)) {
-    throw new InvalidFilterError(
-      `normalization '${layer.name}' is ${bias ? 'quantized' : 'without shifts'}; expected float scales and shifts`,
-    );
-  }
-  if (filter instanceof DSConvFilter) {
-    const kind = layer.kind === 'depthwise' ? 'depthwise' : 'conv2d';
-    if (filter.kind !== kind || filter.shape.join() !== layer.shape.join()) {
-      throw new InvalidFilterError(
-        `layer '${layer.name}' has a ${filter.kind} filter of shape [${filter.shape}]; expected ${kind} [${layer.shape}]`,
-      );
-    }
-  } else if (filter.length !== weightCount(layer)) {
-    throw new InvalidArgumentError(
-      `layer '${layer.name}' has ${filter.length} weights; expected ${weightCount(layer)} for the shape [${layer.shape}]`,
-    );
-  }
-  if (bias && bias.length !== outChannels(layer)) {
-    throw new InvalidArgumentError(
-      `layer '${layer.name}' has ${bias.length} biases; expected ${outChannels(layer)}`,
-    );
-  }
 }

@@ -1,4 +1,5 @@
 /** Poolings as PyTorch rounds them, by operators that every backend has. */
+import { InvalidArgumentError } from '@dsconv/core';
 import {
   avgPool,
   matMul,
@@ -16,12 +17,25 @@ interface Size {
   width: number;
 }
 
-/** Size of a picture after the pooling of a {@link LayerInput}. */
+/**
+ * Size of a picture after the pooling of a {@link LayerInput}.
+ *
+ * @throws InvalidArgumentError when no window fits
+ */
 export function pooledSize({ height, width }: Size, pool: LayerInput['pool']): Size {
   if (pool === undefined) return { height, width };
   if (pool === 'global') return { height: 1, width: 1 };
-  if ('adaptive' in pool) return { height: pool.adaptive, width: pool.adaptive };
-  return { height: windows(height, pool), width: windows(width, pool) };
+  if ('adaptive' in pool) {
+    pooledSize({ height, width }, pool.before);
+    return { height: pool.adaptive, width: pool.adaptive };
+  }
+  const pooled = { height: windows(height, pool), width: windows(width, pool) };
+  if (pooled.height < 1 || pooled.width < 1) {
+    throw new InvalidArgumentError(
+      `a pooling window of ${pool.size} does not fit ${height}×${width} pixels padded by ${pool.pad}`,
+    );
+  }
+  return pooled;
 }
 
 /** Number of windows along a side. One that would begin behind the picture and its padding is left out, as in PyTorch. */

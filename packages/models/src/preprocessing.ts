@@ -6,8 +6,10 @@ import { type Interpolation, type ResizeWindow, resize as resizePixels } from '.
 export interface Preprocessing {
   /** Side of the square picture the network reads, in pixels. */
   size: number;
-  /** 3: RGB, 1: grey (RGB pictures are converted by ITU-R BT.601 luma). */
+  /** 3: colours, 1: grey (RGB pictures are converted by ITU-R BT.601 luma). */
   channels: 1 | 3;
+  /** Order in which the network reads colours, and in which mean and std are given. Default 'rgb'. */
+  channelOrder?: 'rgb' | 'bgr';
   resize: {
     /** 'shorterSide' keeps the aspect ratio and crops the centre; 'exact' stretches. */
     mode: 'shorterSide' | 'exact';
@@ -48,14 +50,14 @@ const LUMA = [0.299, 0.587, 0.114] as const;
  * Resizes, crops, converts and normalizes one picture.
  *
  * @returns float32 `[size, size, channels]`, one NHWC picture
- * @throws InvalidArgumentError when the picture's size does not match its data, or the specification is out of range
+ * @throws InvalidArgumentError when it is no picture, its size does not match its data, or the specification is out of range
  */
 export function preprocess(picture: Picture, spec: Preprocessing): Float32Array {
   const image = rawImage(picture);
   checkImage(image);
   checkPreprocessing(spec);
-  const { channels, range, mean, std, interpolation, antialias } = spec;
-  const planes = convertChannels(image, channels);
+  const { channels, channelOrder, range, mean, std, interpolation, antialias } = spec;
+  const planes = convertChannels(image, channels, channelOrder === 'bgr');
   const resized = resizePixels(planes, channels, resizeWindow(image, spec), interpolation, antialias);
   const factor = (range[1] - range[0]) / 255;
   for (let n = 0; n < resized.length; n++) {
@@ -66,10 +68,20 @@ export function preprocess(picture: Picture, spec: Preprocessing): Float32Array 
 }
 
 function rawImage(picture: Picture): RawImage {
+  const { data } = (picture ?? {}) as Partial<RawImage>;
+  // By name, because a picture may come from another frame or context with classes of its own.
+  const kind = Object.prototype.toString.call(data).slice(8, -1);
+  if (kind !== 'Uint8Array' && kind !== 'Uint8ClampedArray') {
+    throw new InvalidArgumentError(
+      `image.data is ${kind}; expected the pixels of a picture as Uint8Array or Uint8ClampedArray`,
+    );
+  }
   if ('channels' in picture) return picture;
-  const { data, width, height } = picture;
-  // Checked with everything else.
-  return { data, width, height, channels: (data.length / (width * height)) as RawImage['channels'] };
+  const { width, height } = picture;
+  // Checked with everything else; no whole number of channels means that rows are missing of RGBA.
+  const found = picture.data.length / (width * height);
+  const channels = (Number.isInteger(found) ? found : 4) as RawImage['channels'];
+  return { data: picture.data, width, height, channels };
 }
 
 /** Scale the whole picture, then keep a square window; only the window is computed. Sizes and offsets as torchvision rounds them. */
@@ -99,15 +111,15 @@ function halfEven(value: number): number {
   return value === floor ? floor : floor + (floor % 2);
 }
 
-/** Interleaved floats with 1 or 3 channels. */
-function convertChannels(image: RawImage, channels: 1 | 3): Float32Array {
+/** Interleaved floats with 1 or 3 channels; `turned`: blue first. */
+function convertChannels(image: RawImage, channels: 1 | 3, turned: boolean): Float32Array {
   const { data, channels: from } = image;
   const pixels = image.width * image.height;
   const out = new Float32Array(pixels * channels);
   const colour = from !== 1;
   for (let p = 0; p < pixels; p++) {
     if (channels === 3) {
-      for (let c = 0; c < 3; c++) out[p * 3 + c] = data[p * from + (colour ? c : 0)]!;
+      for (let c = 0; c < 3; c++) out[p * 3 + (turned ? 2 - c : c)] = data[p * from + (colour ? c : 0)]!;
     } else if (colour) {
       const at = p * from;
       out[p] = LUMA[0] * data[at]! + LUMA[1] * data[at + 1]! + LUMA[2] * data[at + 2]!;
@@ -136,7 +148,7 @@ function checkImage({ data, width, height, channels }: RawImage): void {
 
 /** @throws InvalidArgumentError naming the field that is out of range */
 export function checkPreprocessing(spec: Preprocessing): void {
-  const { size, channels, resize, interpolation, antialias, range, mean, std } = spec;
+  const { size, channels, channelOrder, resize, interpolation, antialias, range, mean, std } = spec;
   const demand = (holds: boolean, field: string, value: unknown, expected: string): void => {
     if (holds) return;
     throw new InvalidArgumentError(
@@ -147,6 +159,12 @@ export function checkPreprocessing(spec: Preprocessing): void {
     Array.isArray(list) && list.length === length && list.every(Number.isFinite);
   demand(Number.isInteger(size) && size >= 1 && size <= 16384, 'size', size, 'an integer from 1 to 16384');
   demand(channels === 1 || channels === 3, 'channels', channels, '1 or 3');
+  demand(
+    channelOrder === undefined || channelOrder === 'rgb' || channelOrder === 'bgr',
+    'channelOrder',
+    channelOrder,
+    "'rgb' or 'bgr'",
+  );
   demand(
     resize.mode === 'shorterSide' || resize.mode === 'exact',
     'resize.mode',

@@ -117,7 +117,8 @@ describe('the one-file format', () => {
     expect(networkFileLength(network)).toBe(bytes.length);
     const found = readNetwork(bytes, 'x');
     expect(found.architecture.name).toBe('resnet20');
-    expect(found.preprocessing).toEqual(preprocessing);
+    expect(found.preprocessing).toStrictEqual(preprocessing);
+    expect(found.preprocessing.channelOrder).toBe('rgb');
     expect(found.labels).toEqual(labels);
     expect(found.activationBits).toBe(6);
     expect(found.metadata).toEqual(network.metadata);
@@ -128,6 +129,20 @@ describe('the one-file format', () => {
       [1, 10, 10, 1],
     );
     expect(found.logits(x).arraySync()).toEqual(network.logits(x).arraySync());
+  });
+
+  it('keeps the order of colours, and reads files that do not say', () => {
+    const bgr = { ...preprocessing, channelOrder: 'bgr' as const };
+    const bytes = writeNetwork(make({ preprocessing: bgr }));
+    expect(readNetwork(bytes, 'x').preprocessing).toStrictEqual(bgr);
+    const file = readSafetensors(bytes.slice(), 'x');
+    const { channelOrder: _, ...older } = bgr;
+    file.metadata.set('preprocessing', JSON.stringify(older));
+    const found = readNetwork(writeSafetensors(file.tensors, file.metadata), 'x');
+    expect(found.preprocessing).toStrictEqual(older);
+    setJson(file, 'preprocessing', { channelOrder: 'rbg' });
+    const wrong = writeSafetensors(file.tensors, file.metadata);
+    expect(() => readNetwork(wrong, 'x')).toThrow(/channelOrder is "rbg"/);
   });
 
   it('reads from bytes at an odd offset', () => {

@@ -127,6 +127,14 @@ describe('preprocess', () => {
     expect(Array.from(preprocess(rgba, { ...plain, size: 1 }))).toEqual([1, 2, 3]);
   });
 
+  it('gives the order of colours that the network reads, with mean and deviation in that order', () => {
+    const image: RawImage = { data: Uint8Array.of(10, 20, 30, 255), width: 1, height: 1, channels: 4 };
+    const spec: Preprocessing = { ...plain, size: 1, mean: [1, 2, 3], std: [1, 2, 4] };
+    expect(Array.from(preprocess(image, spec))).toEqual([9, 9, 6.75]);
+    expect(Array.from(preprocess(image, { ...spec, channelOrder: 'rgb' }))).toEqual([9, 9, 6.75]);
+    expect(Array.from(preprocess(image, { ...spec, channelOrder: 'bgr' }))).toEqual([29, 9, 1.75]);
+  });
+
   it('refuses what does not fit, naming it', () => {
     const image: RawImage = { data: new Uint8Array(3), width: 1, height: 1, channels: 3 };
     const fails = (picture: Partial<RawImage>, spec: object, message: RegExp): void => {
@@ -137,6 +145,7 @@ describe('preprocess', () => {
     fails({ width: 2 }, {}, /image.data has 3 values; expected 6/);
     fails({ width: 0 }, {}, /image.width is 0/);
     fails({ channels: 2 as 3 }, {}, /image.channels is 2/);
+    fails({}, { channelOrder: 'grb' }, /channelOrder is "grb"; expected 'rgb' or 'bgr'/);
     fails({}, { size: 0 }, /preprocessing.size is 0/);
     fails({}, { std: [1, 0, 1] }, /preprocessing.std is \[1,0,1\]/);
     fails({}, { mean: [0] }, /preprocessing.mean is \[0\]; expected 3/);

@@ -255,6 +255,8 @@ function readPreprocessing(metadata: ReadonlyMap<string, string>, source: string
   const preprocessing = {
     size: spec.get('size'),
     channels: spec.get('channels'),
+    // Files written before there was a choice do not say.
+    ...(spec.has('channelOrder') ? { channelOrder: spec.get('channelOrder') } : {}),
     resize: { mode: resize.get('mode'), cropRatio: resize.get('cropRatio') },
     interpolation: spec.get('interpolation'),
     antialias: spec.get('antialias'),

@@ -24,7 +24,10 @@ export function alexNet(config: ArchitectureConfig): Architecture {
     convolution('features.6', 3, 192, 384, pooled('features.3')),
     convolution('features.8', 3, 384, 256, { layer: 'features.6' }),
     convolution('features.10', 3, 256, 256, { layer: 'features.8' }),
-    dense('classifier.1', POOLED, 256, HIDDEN, { layer: 'features.10', pool: { adaptive: POOLED } }),
+    dense('classifier.1', POOLED, 256, HIDDEN, {
+      layer: 'features.10',
+      pool: { adaptive: POOLED, before: MAX_POOL },
+    }),
     dense('classifier.4', 1, HIDDEN, HIDDEN, { layer: 'classifier.1' }),
     { ...dense('classifier.6', 1, HIDDEN, classes, { layer: 'classifier.4' }), role: 'classifier' },
   ];

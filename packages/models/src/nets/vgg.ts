@@ -38,8 +38,10 @@ export function vgg(depth: Depth, normalized: boolean, config: ArchitectureConfi
   const last = stages.at(-1)!.at(-1)!.name;
   const layers: LayerSpec[] = [
     ...stages.flat(),
-    // A maximum pooling comes before it; the adaptive one makes the size whatever that leaves.
-    dense('classifier.0', POOLED, 512, HIDDEN, { layer: last, pool: { adaptive: POOLED } }),
+    dense('classifier.0', POOLED, 512, HIDDEN, {
+      layer: last,
+      pool: { adaptive: POOLED, before: MAX_POOL },
+    }),
     dense('classifier.3', 1, HIDDEN, HIDDEN, { layer: 'classifier.0' }),
     { ...dense('classifier.6', 1, HIDDEN, classes, { layer: 'classifier.3' }), role: 'classifier' },
   ];

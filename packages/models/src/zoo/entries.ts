@@ -76,7 +76,13 @@ export const ENTRIES: readonly ModelEntry[] = [
     dataset: 'Fashion-MNIST',
     preprocessing: FASHION_MNIST,
     labels: FASHION_MNIST_LABELS,
-    weights: { shipped: true, licence: 'Apache-2.0' },
+    weights: {
+      shipped: true,
+      licence: 'Apache-2.0',
+      source:
+        'trained from scratch by packages/models/training on the 60,000 training pictures of Fashion-MNIST',
+      sourceSha256: 'f0bcec3454adaa68dab1001ba0f0d17f47f8862b8e235accd2e64f6d1cdd8597',
+    },
   },
   imagenet('alexnet.tv_in1k', 'AlexNet', TORCHVISION_IMAGENET, torchvision('alexnet')),
   ...VGG_DEPTHS.flatMap((depth) => [

@@ -18,7 +18,15 @@ export interface ModelEntry {
 
 /** Shipped in this package, or where to find the float network to quantize. */
 export type ModelWeights =
-  | { readonly shipped: true; readonly licence: string }
+  | {
+      readonly shipped: true;
+      /** SPDX identifier. */
+      readonly licence: string;
+      /** How they came to be, for people. */
+      readonly source: string;
+      /** SHA-256 of the float weights they were quantized from, hexadecimal. */
+      readonly sourceSha256: string;
+    }
   | {
       readonly shipped: false;
       /** SPDX identifier, as whoever published the weights states it. */

@@ -4,6 +4,7 @@ import type { Preprocessing } from '../preprocessing.js';
 const IMAGENET_CROP = {
   size: 224,
   channels: 3,
+  channelOrder: 'rgb',
   resize: { mode: 'shorterSide', cropRatio: 0.875 },
   interpolation: 'bilinear',
   antialias: true,
