@@ -12,6 +12,7 @@ export default defineConfig({
   optimizeDeps: { include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu'] },
   test: {
     name: 'chromium',
+    globalSetup: ['packages/converter/test/browser/hub-setup.ts'],
     include: ['packages/*/test/browser/**/*.test.ts'],
     testTimeout: 120_000,
     browser: {

@@ -105,7 +105,12 @@ async function fetchRest(
 ): Promise<string | null> {
   const watch = watchdog(stallTimeout, url, signal);
   try {
-    const answer = await follow(url, { headers: requestHeaders(partial), signal: watch.signal });
+    // A browser's own cache would hold the file a second time, and answer for the rest of it with what it has of the beginning.
+    const answer = await follow(url, {
+      headers: requestHeaders(partial),
+      signal: watch.signal,
+      cache: 'no-store',
+    });
     const { response, sha256 } = answer;
     if (response.status === 416) return await whenBeyondEnd(partial, url, answer);
     if (!response.ok) {

@@ -20,6 +20,8 @@ export interface HubOptions {
   wrongHash?: string;
   /** The list of files of `api/models/…/tree/main`. */
   listing?: boolean;
+  /** Lets pages of other origins read the answers, as the hub does. */
+  crossOrigin?: boolean;
 }
 
 export interface HubServer {
@@ -36,6 +38,9 @@ export interface HubServer {
   close(): Promise<void>;
 }
 
+/** What the hub lets pages see of its answers; a redirect's headers they never see. */
+const EXPOSED = 'ETag, Link, Accept-Ranges, Content-Range, X-Linked-Size, X-Linked-ETag';
+
 export async function startHub(): Promise<HubServer> {
   const files = new Map<string, Uint8Array>();
   const requests: string[] = [];
@@ -48,6 +53,10 @@ export async function startHub(): Promise<HubServer> {
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url!;
+    if (hub.options.crossOrigin) {
+      response.setHeader('Access-Control-Allow-Origin', '*');
+      response.setHeader('Access-Control-Expose-Headers', EXPOSED);
+    }
     if (hub.options.listing && path.startsWith('/api/models/')) {
       const list = [...files].map(([file, bytes]) => ({
         type: 'file',
