@@ -34,6 +34,17 @@ export function predict(network: Network, images: readonly RawImage[]): Predicti
   return { probabilities, milliseconds };
 }
 
+/** Logits of one picture on the current backend. */
+export function logits(network: Network, image: RawImage): Float32Array {
+  const { size, channels } = network.preprocessing;
+  const x = tensor4d(preprocessBatch(network, [image]), [1, size, size, channels]);
+  const y = network.logits(x);
+  const values = y.dataSync<'float32'>();
+  x.dispose();
+  y.dispose();
+  return values;
+}
+
 /** Makes the network's tensors and lets the backend pack its filters, so that the first picture is timed like the others. */
 export function warmUpNetwork(network: Network): void {
   const { size, channels } = network.preprocessing;

@@ -6,6 +6,7 @@ import { registerConvert } from './commands/convert.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
 import { registerInspect } from './commands/inspect.js';
+import { registerModels } from './commands/models.js';
 import { registerQuantize } from './commands/quantize.js';
 import type { Context } from './context.js';
 
@@ -41,6 +42,7 @@ DSCONV_CPU_TIER forces a tier of the CPU backend; DSCONV_DEBUG=1 shows where an 
     registerClassify,
     registerEval,
     registerInspect,
+    registerModels,
     registerDoctor,
     registerBench,
   ]) {
