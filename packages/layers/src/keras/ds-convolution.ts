@@ -9,7 +9,7 @@ import {
 } from '@dsconv/core';
 import {
   add,
-  divNoNan,
+  div,
   mul,
   ones,
   type serialization,
@@ -224,9 +224,7 @@ export abstract class DSConvolution extends layers.Layer {
   /** What the blocks have to come near to: the weights before the shifters of the channels. */
   private unshifted(): Tensor4D {
     const w = this.kernel.read() as Tensor4D;
-    return this.cds && this.cdsBias
-      ? (divNoNan(sub(w, this.cdsBias.read()), this.cds.read()) as Tensor4D)
-      : w;
+    return this.cds && this.cdsBias ? (div(sub(w, this.cdsBias.read()), this.cds.read()) as Tensor4D) : w;
   }
 
   /** Everything that freezing needs; the tensors belong to the layer. */
