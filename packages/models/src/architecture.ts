@@ -66,11 +66,28 @@ export interface LayerParameters {
   bias: Tensor1D | null;
 }
 
+/** Activations the nets here use. */
+export type NetActivation = 'linear' | 'relu' | 'relu6';
+
+/** What a network says about one use of a layer beside the layer itself. */
+export interface LayerUse {
+  activation: NetActivation;
+  /** Added before the activation; shape of the output. */
+  residual: Tensor4D | undefined;
+  /** The result goes from block to block and is kept on the grid that its readers round it to. */
+  onGrid: boolean;
+}
+
+/** One layer with its epilogue: `activation(convolution(x) + bias + residual)`. */
+export type LayerConvolution = (x: Tensor4D, layer: LayerSpec, use: LayerUse) => Tensor4D;
+
 /** What {@link Architecture.forward} computes with. */
 export interface NetworkParameters {
   layers: ReadonlyMap<string, LayerParameters>;
   /** Mantissa bits of the activations that quantized filters read, or null for float activations. */
   activationBits: number | null;
+  /** Stands in for the convolutions of `layers`, which may then lack all but `norm` layers: what training does. */
+  convolve?: LayerConvolution;
 }
 
 /** What identifies an architecture in a file: its name and the sizes that are free. */

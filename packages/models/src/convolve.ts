@@ -10,10 +10,7 @@ import {
   type Tensor2D,
   type Tensor4D,
 } from '@tensorflow/tfjs-core';
-import type { LayerParameters, LayerSpec, NetworkParameters } from './architecture.js';
-
-/** Activations the nets here use. */
-export type NetActivation = 'linear' | 'relu' | 'relu6';
+import type { LayerParameters, LayerSpec, NetActivation, NetworkParameters } from './architecture.js';
 
 /** Arguments of {@link convolve} beside the input and the parameters. */
 export interface ConvolveOptions {
@@ -76,6 +73,9 @@ export function convolver(layers: readonly LayerSpec[], parameters: NetworkParam
   const specs = new Map(layers.map((layer) => [layer.name, layer]));
   return (x, name, activation, residual) => {
     const spec = specs.get(name);
+    // What is added up from block to block: by far the most bytes of a residual network's activations.
+    const onGrid = residual !== undefined || spec?.role === 'shortcut';
+    if (spec && parameters.convolve) return parameters.convolve(x, spec, { activation, residual, onGrid });
     const layer = parameters.layers.get(name);
     if (!spec || !layer) {
       throw new InvalidArgumentError(`parameters have no layer '${name}'; expected one per layer`);
@@ -87,8 +87,7 @@ export function convolver(layers: readonly LayerSpec[], parameters: NetworkParam
       activation,
       residual,
       activationBits: parameters.activationBits,
-      // What is added up from block to block: by far the most bytes of a residual network's activations.
-      onGrid: residual !== undefined || spec.role === 'shortcut',
+      onGrid,
     });
   };
 }

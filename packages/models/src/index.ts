@@ -1,12 +1,15 @@
 export type {
   Architecture,
   ArchitectureConfig,
+  LayerConvolution,
   LayerInput,
   LayerKind,
   LayerParameters,
   LayerRole,
   LayerSource,
   LayerSpec,
+  LayerUse,
+  NetActivation,
   NetworkParameters,
   NormSource,
   ParameterCount,
@@ -15,7 +18,7 @@ export type {
 export { countParameters, outChannels, weightCount } from './architecture.js';
 export type { Classification, ClassifyOptions } from './classify-pictures.js';
 export { type ConvolutionShape, convolutionShapes, type PictureSize } from './convolution-shapes.js';
-export { type ConvolveOptions, convolve, type NetActivation } from './convolve.js';
+export { type ConvolveOptions, convolve } from './convolve.js';
 export { FileFormatError, ModelNotShippedError, UnknownModelError } from './errors.js';
 export { isNetworkFile, networkOf, readNetwork } from './format/network-reader.js';
 export { networkFileLength, writeNetwork } from './format/network-writer.js';
