@@ -28,6 +28,7 @@ export {
   type OnProgress,
 } from './hub/index.js';
 export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
+export { LayerError } from './layers/layer-error.js';
 export {
   type LayerOptions,
   type LayerReport,

@@ -5,7 +5,7 @@
 import type { TraceNode, ValueId } from '@dsconv/core';
 import type { LayerSpec, LayerWeights, Network } from '@dsconv/models';
 import type { LayerPlan } from '../quantize-network.js';
-import { type Moments, rectified } from './moments.js';
+import { type Moments, mapped, rectified } from './moments.js';
 import { type ConvolutionNode, captureStructure, type NetworkStructure } from './structure.js';
 
 /** Kernels that change neither mean nor order of channels; a pooling narrows the distribution, which counts as nothing here. */
@@ -78,6 +78,10 @@ function behind(
       return rectified(sum, Infinity);
     case 'relu6':
       return rectified(sum, 6);
+    case 'silu':
+      return mapped(sum, (z) => z / (1 + Math.exp(-z)));
+    case 'leakyrelu':
+      return mapped(sum, (z) => (z < 0 ? attributes.leakyreluAlpha * z : z));
     default:
       return undefined;
   }

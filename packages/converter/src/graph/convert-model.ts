@@ -9,13 +9,13 @@ import { parseModelJson, readGraph } from './model-json.js';
 import { readWeights } from './weights-manifest.js';
 
 /**
- * Converts a GraphModel: convolutions and products with constant matrices become `DSConv2D` and `DSDepthwiseConv2D` nodes with what follows
- * them folded in, and everything else stays. The result is compared with the original before it is returned.
+ * Converts a GraphModel or a LayersModel: convolutions and products with constant matrices become `DSConv2D` and `DSDepthwiseConv2D` nodes, or
+ * frozen layers, with what follows them folded in, and everything else stays. The result is compared with the original before it is returned.
  *
  * @param path a model.json, or the folder that holds one
- * @throws FileAccessError, FileFormatError when files are missing or malformed; the message names file, node and operator
- * @throws UnsupportedError for a LayersModel
- * @throws ComparisonError when the converted graph computes something else
+ * @throws FileAccessError, FileFormatError when files are missing or malformed; the message names file, node and operator, or layer and class
+ * @throws UnsupportedError for a LayersModel where the package @tensorflow/tfjs-layers is not there
+ * @throws ComparisonError when the converted model computes something else
  * @throws InvalidArgumentError, NotFiniteError, BackendUnavailableError as {@link convertGraph}
  */
 export async function convertModel(path: string, options: ConvertOptions): Promise<Conversion> {
@@ -25,13 +25,21 @@ export async function convertModel(path: string, options: ConvertOptions): Promi
   const file = status.isDirectory() ? join(path, 'model.json') : path;
   const bytes = await readBytes(file);
   const { json, format } = parseModelJson(bytes, file);
-  if (format === 'layers-model') {
-    throw new UnsupportedError(
-      `${file} is a LayersModel, of which only networks of the zoo can be quantized; expected a GraphModel`,
-    );
-  }
   const weights = await readWeights(json.weightsManifest, file);
   const stored = [...weights.values()].reduce((sum, weight) => sum + weight.bytes.length, 0);
+  const before = { format, bytesBefore: bytes.length + stored };
+  if (format === 'layers-model') {
+    const { convertLayersModel } = await import('../layers/convert-layers-model.js').catch(withoutLayers);
+    return convertLayersModel(json, weights, file, before, options);
+  }
   const graph = readGraph(json, weights, file, options.keep);
-  return convertGraph(graph, json, { format, bytesBefore: bytes.length + stored }, options);
+  return convertGraph(graph, json, before, options);
+}
+
+/** The package that runs LayersModels is needed for them alone. */
+function withoutLayers(error: unknown): never {
+  if ((error as NodeJS.ErrnoException | null)?.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  throw new UnsupportedError(
+    "the package '@tensorflow/tfjs-layers' is not there; expected it installed, since LayersModels are run with it",
+  );
 }

@@ -156,7 +156,8 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
 }
 
-function checkBackend(): void {
+/** @throws BackendUnavailableError when the current backend has no DSConv kernels */
+export function checkBackend(): void {
   const name = getBackend();
   if (getKernel(DSCONV2D, name) && getKernel(DS_DEPTHWISE_CONV2D, name)) return;
   throw new BackendUnavailableError(

@@ -1,0 +1,163 @@
+/** A whole TensorFlow.js LayersModel in, a LayersModel with frozen DSConv layers out. */
+import type { DSConvFilter } from '@dsconv/core';
+import { FileFormatError } from '@dsconv/models';
+import { serialization } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import {
+  type Conversion,
+  type ConversionReport,
+  type ConvertOptions,
+  totals,
+} from '../graph/convert-graph.js';
+import { modelFiles } from '../graph/model-artifacts.js';
+import { planLayers } from '../graph/plan-convolutions.js';
+import { type FoundConvolution, firstPicture, quantizeConvolutions } from '../graph/quantize-convolutions.js';
+import type { StoredWeight } from '../graph/stored-weights.js';
+import { notCompared, type Verification } from '../graph/verify-graph.js';
+import { isRecord, type JsonRecord } from '../json-values.js';
+import { FOLDED_CLASS, type FoldedLayers, foldLayers } from './fold-layers.js';
+import { LayerWeights } from './layer-weights.js';
+import { layersRecorder } from './record-layers.js';
+import { loadLayers } from './run-layers.js';
+import { registerDSConvLayers } from './runtime/register-layers.js';
+import { allContainers, readTopology } from './topology.js';
+import { verifyLayers } from './verify-layers.js';
+import { type AssembledLayers, assembleLayers } from './write-layers.js';
+
+/**
+ * @param json the model.json, of which everything but layers and weights is kept; what it says about training is not
+ * @param all weights as read
+ * @throws FileFormatError, LayerError when the topology or a weight is malformed
+ * @throws ComparisonError when the converted model computes something else
+ * @throws InvalidArgumentError, NotFiniteError, BackendUnavailableError
+ */
+export async function convertLayersModel(
+  json: JsonRecord,
+  all: ReadonlyMap<string, StoredWeight>,
+  file: string,
+  before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
+  options: ConvertOptions,
+): Promise<Conversion> {
+  registerDSConvLayers();
+  const topology = json.modelTopology as JsonRecord;
+  const weights = new LayerWeights(withoutOptimizer(json, all), file);
+  const folded = foldLayers(readTopology(topology, file), weights, file, {
+    isKnown,
+    ...(options.dense === undefined ? {} : { dense: options.dense }),
+  });
+  const original = await loadOriginal(topology, weights, folded, file);
+  try {
+    return await convert(json, topology, weights, folded, original, before, options);
+  } finally {
+    original?.dispose();
+  }
+}
+
+async function convert(
+  json: JsonRecord,
+  topology: JsonRecord,
+  weights: LayerWeights,
+  folded: FoldedLayers,
+  original: LayersModel | null,
+  before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
+  options: ConvertOptions,
+): Promise<Conversion> {
+  const { activationBits = 8 } = options;
+  const { container, convolutions, left } = folded;
+  const plans = planLayers(
+    [...convolutions].map(([name, { kind, shape, isFirst }]) => ({ name, kind, depth: shape[2], isFirst })),
+    options,
+  );
+  const assemble = (filters: ReadonlyMap<string, DSConvFilter>): AssembledLayers =>
+    assembleLayers(topology, folded, weights, (name, { bias }) => {
+      return { filter: filters.get(name)!, bias, activationBits };
+    });
+  const recorder = layersRecorder(original, assemble, options);
+  const { found, layers, accuracy } = await quantizeConvolutions(convolutions, plans, options, recorder);
+  const quantized = (bits: number | null): AssembledLayers =>
+    assembleLayers(topology, folded, weights, (name) => ({ ...found.get(name)!, activationBits: bits }));
+  const { modelTopology, weights: stored } = quantized(activationBits);
+  const { weightsManifest: _, trainingConfig: __, training_config: ___, ...head } = json;
+  const files = modelFiles(
+    { format: 'layers-model', ...head, modelTopology, convertedBy: '@dsconv/converter' },
+    stored,
+  );
+  const { pictures, inputs = pictures && (await firstPicture(pictures, recorder.picture())) } = options;
+  const verification = await verify(original, { ...options, ...(inputs ? { inputs } : {}) }, folded, {
+    folded: assembleLayers(topology, folded, weights, (_, convolution) => {
+      return { filter: convolution.weights, bias: convolution.bias, activationBits: null };
+    }),
+    stored: quantized(null),
+    dequantized: assembleLayers(topology, folded, weights, (name) => dequantized(found.get(name)!)),
+    files,
+  });
+  const kept: Record<string, number> = {};
+  for (const { className } of allContainers(container).flatMap((each) => each.layers)) {
+    if (className !== FOLDED_CLASS) kept[className] = (kept[className] ?? 0) + 1;
+  }
+  const report = { ...before, ...totals(layers, files), layers, left, accuracy, kept, verification };
+  return { files, report };
+}
+
+function dequantized({ filter, bias }: FoundConvolution) {
+  return { filter: filter.dequantize(), bias, activationBits: null };
+}
+
+async function verify(
+  original: LayersModel | null,
+  options: ConvertOptions,
+  { container, convolutions, left }: FoldedLayers,
+  forms: Omit<Parameters<typeof verifyLayers>[0], 'original'>,
+): Promise<Verification> {
+  if (options.verify === false) return notCompared('not asked for');
+  if (!original) {
+    const unknown = left.find(({ op }) => !isKnown(op))!;
+    return notCompared(`TensorFlow.js does not know the class ${unknown.op} of layer '${unknown.name}'`);
+  }
+  // Layers within nested models are not reachable from outside, and a separable layer's first half is no layer of the original.
+  const own = container.layers.filter(({ name, className, calls }) => {
+    return className === FOLDED_CLASS && calls.length === 1 && hasLayer(original, name);
+  });
+  const points = own.map(({ name }) => name).filter((name) => convolutions.has(name));
+  return verifyLayers({ original, ...forms }, points, options);
+}
+
+function hasLayer({ layers }: LayersModel, name: string): boolean {
+  return layers.some((layer) => layer.name === name);
+}
+
+/** Classes that TensorFlow.js can load, those that the program registered included. */
+function isKnown(className: string): boolean {
+  return Object.hasOwn(serialization.SerializationMap.getMap().classNameMap, className);
+}
+
+/** Null where the model has layers that TensorFlow.js does not know. @throws FileFormatError when TensorFlow.js refuses it for another reason */
+async function loadOriginal(
+  topology: JsonRecord,
+  weights: LayerWeights,
+  { left }: FoldedLayers,
+  file: string,
+): Promise<LayersModel | null> {
+  if (left.some(({ op }) => !isKnown(op))) return null;
+  try {
+    return await loadLayers({ modelTopology: topology, weights: [...weights.weights.values()] });
+  } catch (error) {
+    const why = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+    throw new FileFormatError(file, `is refused by TensorFlow.js: ${why}`, { cause: error });
+  }
+}
+
+/** The state of an optimizer is of no use to layers that do not learn. */
+function withoutOptimizer(
+  { weightsManifest }: JsonRecord,
+  all: ReadonlyMap<string, StoredWeight>,
+): Map<string, StoredWeight> {
+  const weights = new Map(all);
+  for (const group of Array.isArray(weightsManifest) ? weightsManifest : []) {
+    const entries = isRecord(group) && Array.isArray(group.weights) ? group.weights : [];
+    for (const entry of entries) {
+      if (isRecord(entry) && entry.group === 'optimizer') weights.delete(entry.name as string);
+    }
+  }
+  return weights;
+}

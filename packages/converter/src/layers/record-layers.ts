@@ -1,0 +1,55 @@
+/** Records a LayersModel's kernel calls, for bias correction and calibration. */
+import { capture, type DSConvFilter } from '@dsconv/core';
+import { dispose, type NamedTensorMap, type Tensor, zeros } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { describeTrace, type NetworkStructure } from '../calibration/structure.js';
+import { type ExampleOptions, exampleInputs } from '../graph/example-inputs.js';
+import { pictureInput } from '../graph/picture-input.js';
+import type { PictureInput, Recordable } from '../graph/quantize-convolutions.js';
+import { frozenLayers, layersInputs, loadLayers } from './run-layers.js';
+import type { AssembledLayers } from './write-layers.js';
+
+/**
+ * @param original the model as it was read, whose inputs are the converted model's too; null where TensorFlow.js does not know its layers
+ * @param assemble gives the model with filters in place
+ */
+export function layersRecorder(
+  original: LayersModel | null,
+  assemble: (filters: ReadonlyMap<string, DSConvFilter>) => AssembledLayers,
+  options: ExampleOptions,
+): Recordable {
+  const picture = (): PictureInput => pictureInput(original ? layersInputs(original) : [], options);
+  return {
+    picture,
+    async record(filters, batch) {
+      const model = await loadLayers(assemble(filters));
+      let examples: NamedTensorMap = {};
+      try {
+        if (batch === null) examples = exampleInputs(layersInputs(model), options);
+        else {
+          const { name, shape, planar, dtype } = picture();
+          const [height, width, channels] = shape;
+          const sizes = planar ? [channels, height, width] : [height, width, channels];
+          examples = { [name]: zeros([batch, ...sizes], dtype) };
+        }
+        return recordModel(model, Object.values(examples));
+      } finally {
+        dispose(examples);
+        model.dispose();
+      }
+    },
+  };
+}
+
+function recordModel(model: LayersModel, examples: Tensor[]): NetworkStructure {
+  const trace = capture(
+    (...inputs: Tensor[]) => model.apply(inputs.length === 1 ? inputs[0]! : inputs) as Tensor | Tensor[],
+    ...examples,
+  );
+  const names = new Map<DSConvFilter, string>();
+  for (const layer of frozenLayers(model)) {
+    const filter = layer.filter();
+    if (filter) names.set(filter, layer.name);
+  }
+  return describeTrace(trace, (filter) => names.get(filter));
+}

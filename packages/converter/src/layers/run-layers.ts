@@ -1,0 +1,56 @@
+/** Runs LayersModels that are in memory, for recording and comparing. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { type LayersModel, type layers, loadLayersModel, model } from '@tensorflow/tfjs-layers';
+import type { ModelInput } from '../graph/example-inputs.js';
+import { joinWeights, type ModelFiles, manifestEntry } from '../graph/model-artifacts.js';
+import { FrozenLayer } from './runtime/frozen-layer.js';
+import type { AssembledLayers } from './write-layers.js';
+
+/** Loads a model as TensorFlow.js would from disk. The layers of converted models must be registered. */
+export async function loadLayers({ modelTopology, weights }: AssembledLayers): Promise<LayersModel> {
+  const artifacts = {
+    modelTopology,
+    weightSpecs: weights.map(manifestEntry),
+    weightData: joinWeights(weights).buffer,
+  };
+  return loadLayersModel({ load: async () => artifacts as never });
+}
+
+/** Loads a model from the files it is about to be written to. */
+export async function loadLayersFiles(files: ModelFiles): Promise<LayersModel> {
+  const { weightsManifest, ...head } = JSON.parse(new TextDecoder().decode(files.get('model.json')));
+  const [{ paths, weights }] = weightsManifest as [{ paths: string[]; weights: object[] }];
+  const artifacts = {
+    ...head,
+    weightSpecs: weights,
+    weightData: paths.map((path) => new Uint8Array(files.get(path)!).buffer),
+  };
+  return loadLayersModel({ load: async () => artifacts as never });
+}
+
+export function layersInputs({ inputs, inputNames }: LayersModel): ModelInput[] {
+  return inputs.map(({ shape, dtype }, n) => ({ name: inputNames[n]!, shape, dtype }));
+}
+
+/**
+ * Outputs of a model, then those of layers of its own.
+ *
+ * @param inputs in the order of the model's
+ */
+export function runLayers(from: LayersModel, inputs: readonly Tensor[], names: readonly string[]): Tensor[] {
+  const wanted = [...from.outputs, ...names.map((name) => from.getLayer(name).getOutputAt(0))].flat();
+  const outputs = [...new Set(wanted)];
+  const all = model({ inputs: from.inputs, outputs });
+  // `predict` divides a batch and joins the parts again, which a network of one fixed batch does not survive.
+  const result = all.apply(inputs.length === 1 ? inputs[0]! : [...inputs]) as Tensor | Tensor[];
+  const list = Array.isArray(result) ? result : [result];
+  return wanted.map((output) => list[outputs.indexOf(output)]!);
+}
+
+/** The frozen layers of a model and of the models in it, by name. */
+export function frozenLayers(container: { layers: layers.Layer[] }): FrozenLayer[] {
+  return container.layers.flatMap((layer) => {
+    if (layer instanceof FrozenLayer) return [layer];
+    return 'layers' in layer ? frozenLayers(layer as unknown as { layers: layers.Layer[] }) : [];
+  });
+}
