@@ -1,5 +1,7 @@
 #include "filter.h"
 
+#include "thread_pool.h"
+
 namespace dsconv {
 namespace {
 
@@ -27,7 +29,12 @@ std::shared_ptr<Filter> begin(const FilterSource& s, Filter::Kind kind) {
   f->block = min_of(s.block, max_of(s.depth, 1));
   const int low = -(1 << (s.bits - 1)), high = -low - 1;
   const size_t count = size_t(s.taps) * s.depth * s.outputs;
+  int smallest = 0, largest = 0;
   for (size_t n = 0; n < count; n++) {
+    smallest = min_of<int>(smallest, s.q[n]);
+    largest = max_of<int>(largest, s.q[n]);
+  }
+  for (size_t n = 0; n < count && (smallest < low || largest > high); n++) {
     if (s.q[n] < low || s.q[n] > high) {
       fail_range("weight " + std::to_string(n) + " is " + std::to_string(s.q[n]) + ", but " + std::to_string(s.bits) + " bits hold only " +
                  std::to_string(low) + " to " + std::to_string(high));
@@ -68,36 +75,42 @@ void pack_scales(const Filter& f, Buffer* to, const float* from, bool per_channe
   }
 }
 
-void pack_blocked(Filter* f, const int8_t* q) {
-  const int per_group = f->group_outputs(), sets = 8 / f->storage, offset = 1 << (f->storage - 1);
-  f->weights.allocate(size_t(f->groups) * f->group_vectors() * f->taps * f->tap_steps() * 64);
-  f->weights.zero();
-  uint8_t* at = f->weights.data();
-  for (int g = 0; g < f->groups; g++) {
-    for (int t = 0; t < f->tiles(); t++) {
-      for (int tap = 0; tap < f->taps; tap++) {
-        for (int j = 0; j < f->blocks(); j++) {
-          const int length = f->block_length(j);
-          for (int step = 0; step < f->steps(j); step++) {
-            for (int v = 0; v < f->vectors(t); v++, at += 64) {
-              for (int c = 0; c < kLaneChannels; c++) {
-                const int o = t * kTileChannels + v * kLaneChannels + c;
-                if (o >= per_group) break;
-                for (int s = 0; s < sets; s++) {
-                  for (int d = 0; d < 4; d++) {
-                    const int i = step * step_depth(f->storage) + s * 4 + d;
-                    if (i >= length) continue;
-                    const size_t from = (size_t(tap) * f->depth + j * f->block + i) * f->outputs + g * per_group + o;
-                    at[c * 4 + d] |= uint8_t((q[from] + offset) << (s * f->storage));
-                  }
-                }
-              }
-            }
-          }
+// One tile of one group. The channels of a tile lie side by side in `q`, and in words of 4 bytes in the tile, so whole rows are read and the words
+// of a step put together in registers: VGG's first dense layer has 100 million weights.
+void pack_tile(const Filter& f, const int8_t* q, int g, int t, uint8_t* at) {
+  const int width = min_of(kTileChannels, f.group_outputs() - t * kTileChannels), offset = 1 << (f.storage - 1);
+  const int8_t* const column = q + size_t(g) * f.group_outputs() + size_t(t) * kTileChannels;
+  const size_t bytes = size_t(f.vectors(t)) * 64;
+  for (int tap = 0; tap < f.taps; tap++) {
+    for (int j = 0; j < f.blocks(); j++) {
+      const int length = f.block_length(j);
+      for (int step = 0; step < f.steps(j); step++, at += bytes) {
+        uint32_t words[kTileChannels] = {};
+        const int first = step * step_depth(f.storage), end = min_of(length, first + step_depth(f.storage));
+        for (int i = first; i < end; i++) {
+          const int8_t* const row = column + (size_t(tap) * f.depth + size_t(j) * f.block + i) * f.outputs;
+          const int shift = (i - first) % 4 * 8 + (i - first) / 4 * f.storage;
+          for (int o = 0; o < width; o++) words[o] |= uint32_t(row[o] + offset) << shift;
         }
+        std::memcpy(at, words, bytes);
       }
     }
   }
+}
+
+void pack_blocked(Filter* f, const int8_t* q) {
+  const int tiles = f->tiles();
+  const size_t vector = size_t(f->taps) * f->tap_steps() * 64;
+  f->weights.allocate(size_t(f->groups) * f->group_vectors() * vector);
+  // Tiles of fewer weights are not worth another thread.
+  constexpr int64_t kGrainWeights = 1 << 18;
+  const int64_t grain = ceil_div(kGrainWeights, int64_t{f->taps} * f->depth * kTileChannels);
+  parallel_for(int64_t{f->groups} * tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; n++) {
+      const int g = int(n / tiles), t = int(n % tiles);
+      pack_tile(*f, q, g, t, f->weights.data() + (size_t(g) * f->group_vectors() + size_t(t) * 2) * vector);
+    }
+  });
 }
 
 }  // namespace
