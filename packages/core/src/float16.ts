@@ -31,12 +31,13 @@ export function toFloat16Bits(value: number): number {
 
 /** Widens the 16 bits of a binary16 number; exact. */
 export function fromFloat16Bits(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;
   const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+  if (exponent === 0) return (bits & 0x8000 ? -1 : 1) * fraction * 2 ** -24;
+  if (exponent === 31) return fraction === 0 ? (bits & 0x8000 ? -Infinity : Infinity) : NaN;
+  // As a float32, whose exponent is biased by 127 instead of 15.
+  bits32[0] = ((bits & 0x8000) << 16) | ((exponent + 112) << 23) | (fraction << 13);
+  return float32[0]!;
 }
 
 /** Nearest binary16 value of a number, as a number. */

@@ -32,7 +32,11 @@ export function storeScales(values: Float32Array, wanted: ScaleFormat): StoredSc
 /** The stored values widened to float32, in a new array. */
 export function widenScales(scales: StoredScales): Float32Array {
   if (scales.format === 'float32') return scales.data.slice();
-  return Float32Array.from(scales.data, fromFloat16Bits);
+  const { data } = scales;
+  const out = new Float32Array(data.length);
+  // A loop, because `from` with a function is twenty times slower, and a dense layer has millions of scales.
+  for (let n = 0; n < data.length; n++) out[n] = fromFloat16Bits(data[n]!);
+  return out;
 }
 
 export function checkScales(scales: StoredScales, length: number, name: string): void {
