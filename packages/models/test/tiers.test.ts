@@ -1,8 +1,9 @@
-/** Every network of the zoo on every tier of the CPU backend, eagerly and as a plan: the same logits. */
+/** Every network of the zoo on every tier of the CPU backend, and on every instruction set of its native tier, eagerly and as a plan: the same logits. */
 import { BACKEND_NAME } from '@dsconv/backend-cpu';
 import { compile, getDSConvBackend } from '@dsconv/core';
 import { setBackend, type Tensor, type Tensor4D, tensor4d } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadNative } from '../../backend-cpu/src/native/load.js';
 import {
   ARCHITECTURE_NAMES,
   createArchitecture,
@@ -70,22 +71,45 @@ describe.each(NETWORKS)('%s', (name) => {
 
   afterAll(() => network.dispose());
 
+  /** On the current backend. Float sums in another order round an activation to its neighbour here and there; a wrong kernel is far from this. */
+  async function check(hasPlans: boolean): Promise<void> {
+    const x = input(side);
+    expect(distance(network.logits(x).dataSync(), expected)).toBeLessThan(0.02);
+    const plan = await compile((pictures) => network.logits(pictures as Tensor4D), x);
+    if (hasPlans) expect(plan.reason).toBeNull();
+    else expect(plan.reason).toMatch(/has no plans/);
+    const planned = (await plan.run(x)) as Tensor;
+    expect(distance(planned.dataSync(), expected)).toBeLessThan(0.02);
+    plan.dispose();
+  }
+
   for (const { tier, available, reason = 'no reason given' } of statuses) {
     // The conformance suite decides which tiers must be here.
     it.skipIf(!available)(
       `on ${tier}${available ? '' : ` (not here: ${reason})`}, eagerly and as a plan`,
       async () => {
         await setBackend(backend.pinTier!(tier));
-        const x = input(side);
-        // Float sums in another order round an activation to its neighbour here and there; a wrong kernel is far from this.
-        expect(distance(network.logits(x).dataSync(), expected)).toBeLessThan(0.02);
-        const plan = await compile((pictures) => network.logits(pictures as Tensor4D), x);
-        if (tier === 'js') expect(plan.reason).toMatch(/has no plans/);
-        else expect(plan.reason).toBeNull();
-        const planned = (await plan.run(x)) as Tensor;
-        expect(distance(planned.dataSync(), expected)).toBeLessThan(0.02);
-        plan.dispose();
+        await check(tier !== 'js');
       },
     );
   }
+
+  const { available, reason } = statuses.find(({ tier }) => tier === 'native')!;
+  it.skipIf(!available)(
+    `on every instruction set of the native tier${available ? '' : ` (not here: ${reason})`}`,
+    async () => {
+      await setBackend(backend.pinTier!('native'));
+      const native = await loadNative();
+      const best = native.isa;
+      expect(native.isas).toContain(best);
+      try {
+        for (const isa of native.isas.filter((name) => name !== best)) {
+          native.setIsa(isa);
+          await check(true);
+        }
+      } finally {
+        native.setIsa(best);
+      }
+    },
+  );
 });
