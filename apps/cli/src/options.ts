@@ -42,6 +42,13 @@ export function remainder(text: string): { modulus: number; remainder: number } 
   return { modulus: Number(match[1]), remainder: Number(match[2]) };
 }
 
+/** Parses numbers separated by commas, such as `-1,1`. */
+export function numbers(text: string): number[] {
+  const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (!values.every(Number.isFinite)) throw new MalformedArgument('Expected numbers separated by commas.');
+  return values;
+}
+
 /** Throws a typed error unless `low <= value <= high`. */
 export function checkRange(name: string, value: number | undefined, low: number, high = Infinity): void {
   if (value === undefined || (value >= low && value <= high)) return;

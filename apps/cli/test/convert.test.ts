@@ -1,7 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { layers, sequential } from '@tensorflow/tfjs-layers';
+import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GraphFiles, typed, windows } from '../../../packages/converter/test/support/graph-files.js';
+import { fillWeights, saveLayers } from '../../../packages/converter/test/support/layers-files.js';
 import { dsconv, dsconvWith, temporaryFolder, writeFloat } from './support.js';
 
 const folder = temporaryFolder();
@@ -81,7 +84,52 @@ describe('convert', () => {
     await fails(1, /absent/, path('absent'));
     await fails(1, /is not JSON/, writeFloat(path('float.safetensors')));
     mkdirSync(path('layers'));
-    writeFileSync(join(path('layers'), 'model.json'), '{"modelTopology":{"model_config":{}}}');
-    await fails(1, /is a LayersModel, of which only networks of the zoo/, path('layers'));
+    writeFileSync(
+      join(path('layers'), 'model.json'),
+      '{"modelTopology":{"model_config":{}},"weightsManifest":[]}',
+    );
+    await fails(1, /the topology's class_name is missing; expected one of Model/, path('layers'));
+    await fails(2, /Expected two numbers/, source, '--pixels', '3');
+    await fails(2, /Expected numbers separated by commas/, source, '--mean', 'a');
+    await fails(2, /Expected a number from 0.01 to 1/, source, '--crop', '7');
+    await fails(1, /nowhere/, source, '--calibrate', path('nowhere'));
+  });
+
+  it('takes a LayersModel, and fits it on pictures in class folders whose labels do not matter', async () => {
+    const model = fillWeights(
+      sequential({
+        layers: [
+          layers.conv2d({ inputShape: [8, 8, 3], filters: 16, kernelSize: 3, name: 'stem' }),
+          layers.batchNormalization({ name: 'norm' }),
+          layers.reLU({ name: 'relu' }),
+          layers.conv2d({ filters: 4, kernelSize: 1, name: 'head' }),
+        ],
+      }),
+    );
+    await saveLayers(model, path('layers-model'));
+    for (const [n, folder] of ['cats', 'dogs'].entries()) {
+      mkdirSync(path(join('animals', folder)), { recursive: true });
+      for (let k = 0; k < 2; k++) {
+        const data = Uint8Array.from({ length: 300 }, (_, i) => (i * (31 + 7 * n + k)) % 256);
+        await sharp(data, { raw: { width: 10, height: 10, channels: 3 } })
+          .png()
+          .toFile(path(join('animals', folder, `${k}.png`)));
+      }
+    }
+    const plain = await convert(path('layers-model'), '-o', path('layers-small'), '--bits', '4');
+    expect(plain.out).toMatch(/^relu +conv2d +3×3×3×16 +8 .* dB$/m);
+    expect(plain.out).toMatch(/^biases {3}corrected in 1 of 2 convolutions$/m);
+    const run = await convert(
+      path('layers-model'),
+      '-o',
+      path('layers-fitted'),
+      ...['--bits', '4', '--calibrate', path('animals'), '--limit', '3', '--pixels', '0,1'],
+    );
+    expect(run).toMatchObject({ code: 0, err: '' });
+    expect(run.out).toMatch(/^fitted {3}on 3 pictures$/m);
+    expect(run.out).toMatch(/^compared head: \d+\.\d dB on given inputs$/m);
+    expect(existsSync(join(path('layers-fitted'), 'model.json'))).toBe(true);
+    const { out } = await convert(path('layers-model'), '-o', path('none'), '--no-bias-correction');
+    expect(out).toMatch(/^biases {3}corrected in 0 of 2 convolutions: not asked for$/m);
   });
 });

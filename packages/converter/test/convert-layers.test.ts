@@ -206,6 +206,7 @@ describe('a LayersModel', () => {
     );
     await saveLayers(original, source);
     const { files, report } = await convertModel(source, { bits: 8, blockSize: 16 });
+    expect(report.verification.outputs).toMatchObject([{ name: 'y', shape: [1, 5] }]);
     expect(report.layers.map(({ name, folded }) => [name, folded])).toEqual([
       ['a_relu', ['a', 'a_bn', 'a_relu']],
       ['b_depthwise', ['b']],

@@ -16,14 +16,15 @@ const NO_NUMBERS = 'the names of the pictures carry no class index (NNNN.jpg)';
  * binary files, or IDX files.
  *
  * @param path a folder, or one binary or IDX file
+ * @param classes null where labels do not matter: then none is looked for
  */
-export async function openDataSet(path: string, classes: ClassNames): Promise<DataSet> {
+export async function openDataSet(path: string, classes: ClassNames | null): Promise<DataSet> {
   const status = await stat(path).catch((error: unknown) => {
     throw toDSConvError(error, path);
   });
   if (!status.isDirectory()) return checkLabels(await openFile(path), classes);
   const contents = await listFolder(path);
-  if (contents.files.includes('labels.json')) {
+  if (classes !== null && contents.files.includes('labels.json')) {
     const entries = await readLabelsFile(join(path, 'labels.json'), classes);
     const samples = entries.map(({ file, label }, n) =>
       pictureSample(join(path, file), label, numberInName(file) ?? n),
@@ -60,9 +61,9 @@ async function openFile(file: string): Promise<DataSet> {
   );
 }
 
-function openPictures(path: string, names: readonly string[], classes: ClassNames): DataSet {
+function openPictures(path: string, names: readonly string[], classes: ClassNames | null): DataSet {
   const numbers = names.map(numberInName);
-  const labelled = numbers.every((number) => number !== null && number < classes.count);
+  const labelled = classes !== null && numbers.every((number) => number !== null && number < classes.count);
   const samples = names.map((name, n) =>
     pictureSample(join(path, name), labelled ? numbers[n]! : null, numbers[n] ?? n),
   );
@@ -72,7 +73,7 @@ function openPictures(path: string, names: readonly string[], classes: ClassName
 async function openClassFolders(
   path: string,
   contents: FolderContents,
-  classes: ClassNames,
+  classes: ClassNames | null,
 ): Promise<DataSet> {
   const perFolder = await Promise.all(
     contents.folders.map(async (folder) => {
@@ -84,13 +85,10 @@ async function openClassFolders(
   if (filled.length === 0) {
     throw new DataSetError(`'${path}' has no pictures, class folders, *.bin or IDX files in it`);
   }
-  const labels = labelFolders(
-    filled.map(({ folder }) => folder),
-    classes,
-    path,
-  );
+  const folders = filled.map(({ folder }) => folder);
+  const labels = classes === null ? null : labelFolders(folders, classes, path);
   const samples = filled.flatMap(({ folder, pictures }, f) =>
-    pictures.map((name) => pictureSample(join(path, folder, name), labels[f]!, 0)),
+    pictures.map((name) => pictureSample(join(path, folder, name), labels?.[f] ?? null, 0)),
   );
   return { samples: samples.map((sample, n) => ({ ...sample, number: n })), unlabelled: null };
 }
@@ -105,7 +103,8 @@ function nonEmpty(set: DataSet, path: string): DataSet {
 }
 
 /** Labels of binary files must be classes of the network that is evaluated. */
-function checkLabels(set: DataSet, classes: ClassNames): DataSet {
+function checkLabels(set: DataSet, classes: ClassNames | null): DataSet {
+  if (classes === null) return set;
   const wrong = set.samples.find(({ label }) => label !== null && label >= classes.count);
   if (wrong) {
     throw new DataSetError(

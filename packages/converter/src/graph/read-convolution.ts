@@ -49,6 +49,7 @@ export function readConvolution(graph: Graph, node: GraphNode): FoundConvolution
   const weight = graph.constant(filterInput);
   const weights = graph.values(filterInput);
   if (!weight || !weights) return 'its weights are computed';
+  if (weight.dtype !== 'float32') return 'its weights are integers';
   if (graph.constant(input)) return 'its input is a constant';
   const attributes = new AttributeReader(node, graph.file);
   const isDense = PRODUCTS.includes(node.op);

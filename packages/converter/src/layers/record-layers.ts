@@ -25,7 +25,7 @@ export function layersRecorder(
       const model = await loadLayers(assemble(filters));
       let examples: NamedTensorMap = {};
       try {
-        if (batch === null) examples = exampleInputs(layersInputs(model), options);
+        if (batch === null) examples = exampleInputs(layersInputs(original ?? model), options);
         else {
           const { name, shape, planar, dtype } = picture();
           const [height, width, channels] = shape;

@@ -28,8 +28,14 @@ export async function loadLayersFiles(files: ModelFiles): Promise<LayersModel> {
   return loadLayersModel({ load: async () => artifacts as never });
 }
 
-export function layersInputs({ inputs, inputNames }: LayersModel): ModelInput[] {
-  return inputs.map(({ shape, dtype }, n) => ({ name: inputNames[n]!, shape, dtype }));
+/** Inputs of a model. A Sequential that was not run yet does not know its `inputNames`. */
+export function layersInputs({ inputs }: LayersModel): ModelInput[] {
+  return inputs.map(({ sourceLayer, shape, dtype }) => ({ name: sourceLayer.name, shape, dtype }));
+}
+
+/** Names of a model's outputs: those of the layers that they come from. */
+export function layersOutputs({ outputs }: LayersModel): string[] {
+  return outputs.map(({ sourceLayer }) => sourceLayer.name);
 }
 
 /**

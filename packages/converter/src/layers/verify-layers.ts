@@ -6,7 +6,7 @@ import { ComparisonError, compareOutputs, LEAST_FLOAT_SNR } from '../graph/compa
 import { type ExampleOptions, exampleInputs } from '../graph/example-inputs.js';
 import type { ModelFiles } from '../graph/model-artifacts.js';
 import { checkBackend, notCompared, type Verification } from '../graph/verify-graph.js';
-import { layersInputs, loadLayers, loadLayersFiles, runLayers } from './run-layers.js';
+import { layersInputs, layersOutputs, loadLayers, loadLayersFiles, runLayers } from './run-layers.js';
 import type { AssembledLayers } from './write-layers.js';
 
 /** The forms of a model that are compared. */
@@ -37,7 +37,8 @@ export async function verifyLayers(
   await ready();
   checkBackend();
   const inputs = Object.values(exampleInputs(layersInputs(original), options));
-  const names = [...original.outputNames, ...points];
+  const outputNames = layersOutputs(original);
+  const names = [...outputNames, ...points];
   const tensors: Tensor[] = [];
   const run = async (what: string, loading: Promise<LayersModel>, wanted: readonly string[]) => {
     let model: LayersModel | null = null;
@@ -75,11 +76,7 @@ export async function verifyLayers(
       await run('quantized', loadLayers(stored), points),
     );
     const found = await run('quantized', loadLayersFiles(files), []);
-    const outputs = await compareOutputs(
-      original.outputNames,
-      expected.slice(0, original.outputNames.length),
-      found,
-    );
+    const outputs = await compareOutputs(outputNames, expected.slice(0, outputNames.length), found);
     return {
       outputs,
       foldingSnrDb,
