@@ -41,6 +41,24 @@ ${table(
 )}`;
 }
 
+function conversionSection({ rows, pinned, machine }) {
+  return `## Conversion
+
+Rounding only, ${pinned ? 'held to one core' : 'not held to one core, because there is no taskset'}, the whole command with the start of Node; median of ${rows[0].runs.length} runs. Machine: ${machine.cpu}, ${machine.date}.
+
+${table(
+  ['network', 'command', 'before', 'after', 'seconds', 'promised'],
+  rows.map((r) => [
+    r.network,
+    `\`${r.command}\``,
+    bytes(r.bytesBefore),
+    bytes(r.bytesAfter),
+    `**${number(r.seconds)}**`,
+    r.limit ? `under ${r.limit}` : '',
+  ]),
+)}`;
+}
+
 function accuracySection({ rows, skipped }) {
   return `## Accuracy
 
@@ -128,6 +146,7 @@ function layerTable(cases) {
 export function markdown(results) {
   const sections = {
     storage: storageSection,
+    conversion: conversionSection,
     accuracy: accuracySection,
     memory: memorySection,
     layers: layersSection,

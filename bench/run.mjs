@@ -6,13 +6,14 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { accuracy } from './accuracy.mjs';
+import { conversion } from './conversion.mjs';
 import { layers } from './layers.mjs';
 import { machine } from './machine.mjs';
 import { markdown } from './markdown.mjs';
 import { memory } from './memory.mjs';
 import { storage } from './storage.mjs';
 
-const BENCHMARKS = { storage, accuracy, memory, layers };
+const BENCHMARKS = { storage, conversion, accuracy, memory, layers };
 const OUT = new URL('../docs/benchmarks/', import.meta.url);
 
 const wanted = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** Bytes: ResNet-50 (random weights serve) and the networks at hand, quantized by the command line, counted from the files. */
+/** Bytes: ResNet-18 and ResNet-50 (random weights serve) and the networks at hand, quantized by the command line, counted from the files. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +16,12 @@ const SETTINGS = [
 export async function storage() {
   const folder = await mkdtemp(join(tmpdir(), 'dsconv-bench-'));
   try {
+    const resnet18 = join(folder, 'resnet18.safetensors');
+    await writeRandomNetwork('resnet18.tv_in1k', resnet18);
     const resnet50 = join(folder, 'resnet50.safetensors');
     await writeRandomNetwork('resnet50.tv_in1k', resnet50);
     const networks = [
+      { name: 'ResNet-18 (random weights)', path: resnet18 },
       { name: 'ResNet-50 (random weights)', path: resnet50 },
       { name: 'MobileNet v1 0.75', path: dataPath('mobilenet-v1-0.75-224') },
     ];

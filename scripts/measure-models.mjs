@@ -4,7 +4,7 @@ import { readFloatNetwork } from '@dsconv/converter';
 import { getModel, preprocess } from '@dsconv/models';
 import { tensor4d } from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
-import { useTfjsWasm } from '../bench/cpu/engines/tfjs.mjs';
+import { useTfjsWasm } from '../bench/cpu/engines/tfjs-backend.mjs';
 import { dataPath } from '../bench/data.mjs';
 
 const ROOT = new URL('../', import.meta.url);
