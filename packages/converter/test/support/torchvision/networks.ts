@@ -26,6 +26,7 @@ const alexnet: TorchNetwork = (m, input, classes, side) => {
 const VGG = {
   A: [64, 'M', 128, 'M', 256, 256, 'M', 512, 512, 'M', 512, 512, 'M'],
   D: [64, 64, 'M', 128, 128, 'M', 256, 256, 256, 'M', 512, 512, 512, 'M', 512, 512, 512, 'M'],
+  E: [64, 64, 'M', 128, 128, 'M', 256, 256, 256, 256, 'M', 512, 512, 512, 512, 'M', 512, 512, 512, 512, 'M'],
 } as const;
 
 /** @param timm with the names and shapes that timm gave the dense layers */
@@ -283,6 +284,7 @@ export const TORCH_NETWORKS = {
   alexnet,
   vgg11: vgg('A', false),
   vgg16_bn: vgg('D', true),
+  vgg19: vgg('E', false),
   'vgg11 of timm': vgg('A', false, true),
   googlenet,
   densenet121,
@@ -290,6 +292,7 @@ export const TORCH_NETWORKS = {
   resnet18: resnet([2, 2, 2, 2], false),
   resnet34: resnet([3, 4, 6, 3], false),
   resnet50: resnet([3, 4, 6, 3], true),
+  resnet101: resnet([3, 4, 23, 3], true),
   'cifar resnet20': cifarResnet(20),
   'cifar resnet56': cifarResnet(56),
   mobilenet_v2: mobilenetV2(),
