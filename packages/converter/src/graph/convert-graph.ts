@@ -1,5 +1,6 @@
 /** A whole TensorFlow.js GraphModel in, a GraphModel with `DSConv2D` nodes out. */
 import type { JsonRecord } from '../json-values.js';
+import type { PictureLayouts } from '../onnx/signature.js';
 import type { ExampleOptions } from './example-inputs.js';
 import { type FoldedGraph, foldGraph, type LeftNode } from './fold-graph.js';
 import type { Graph } from './graph.js';
@@ -10,7 +11,7 @@ import type { AccuracyOptions, AccuracyReport } from './quantize-convolutions.js
 import { floatGraph, type QuantizedGraph, quantizeGraph, withFloatActivations } from './quantize-graph.js';
 import { notCompared, type Verification, verifyGraph } from './verify-graph.js';
 
-export interface ConvertOptions extends QuantizeOptions, AccuracyOptions, ExampleOptions {
+export interface ConvertOptions extends QuantizeOptions, AccuracyOptions, ExampleOptions, PictureLayouts {
   /** Quantize products with a constant matrix too, as convolutions of 1 × 1. Default true. */
   dense?: boolean;
   /** Names of nodes that must stay readable although no output needs them. */
@@ -34,6 +35,10 @@ export interface ConversionReport {
   /** Operators that were kept, with their numbers. */
   kept: Record<string, number>;
   verification: Verification;
+  /** Of ONNX: quantizations of activations that were left out, as the converted model has its own. */
+  dropped?: readonly LeftNode[];
+  /** Of ONNX: what the converted model cannot do that the file can, a sentence each. */
+  notes?: readonly string[];
 }
 
 export interface Conversion {
@@ -49,7 +54,7 @@ export interface Conversion {
 export async function convertGraph(
   graph: Graph,
   source: JsonRecord,
-  before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
+  before: Pick<ConversionReport, 'format' | 'bytesBefore' | 'dropped' | 'notes'>,
   options: ConvertOptions,
 ): Promise<Conversion> {
   const original = graph.copy();

@@ -4,6 +4,7 @@ import { AttributeReader } from './attributes.js';
 import { applyAffine, type Convolution, outChannelsOf } from './convolution.js';
 import type { Graph, GraphNode } from './graph.js';
 import { NodeError } from './node-error.js';
+import { ATTRIBUTES, CONVOLUTION_OPS } from './runtime/names.js';
 
 const CONVOLUTIONS = [
   'Conv2D',
@@ -11,6 +12,8 @@ const CONVOLUTIONS = [
   'DepthwiseConv2dNative',
   'DepthwiseConv2d',
   'FusedDepthwiseConv2dNative',
+  // With a float filter, as ONNX's convolutions in groups are read.
+  CONVOLUTION_OPS.conv2d,
 ];
 const PRODUCTS = ['MatMul', '_FusedMatMul'];
 
@@ -46,12 +49,14 @@ export function readConvolution(graph: Graph, node: GraphNode): FoundConvolution
   if (input === undefined || filterInput === undefined) {
     throw new NodeError(graph.file, node, `has ${node.inputs.length} inputs; expected at least 2`);
   }
+  const attributes = new AttributeReader(node, graph.file);
+  if (attributes.number(ATTRIBUTES.bits, 0) !== 0) return 'it is quantized already';
+  if (attributes.boolean(ATTRIBUTES.hasBias, false)) return 'it has a bias of its own';
   const weight = graph.constant(filterInput);
   const weights = graph.values(filterInput);
   if (!weight || !weights) return 'its weights are computed';
   if (weight.dtype !== 'float32') return 'its weights are integers';
   if (graph.constant(input)) return 'its input is a constant';
-  const attributes = new AttributeReader(node, graph.file);
   const isDense = PRODUCTS.includes(node.op);
   const found = isDense
     ? readProduct(graph, node, attributes, weight.shape, weights)
@@ -142,7 +147,8 @@ function readPad(graph: Graph, node: GraphNode, attributes: AttributeReader): Co
   const padding = attributes.string('padding', 'VALID').toUpperCase();
   if (padding === 'SAME') return 'same';
   if (padding === 'VALID') return 'valid';
-  const all = attributes.integers('explicit_paddings');
+  const given = attributes.integers('explicit_paddings');
+  const all = node.op === CONVOLUTION_OPS.conv2d ? [0, 0, ...given, 0, 0] : given;
   if (padding !== 'EXPLICIT' || all.length !== 8 || all.some((n) => n < 0)) {
     throw new NodeError(
       graph.file,
