@@ -216,6 +216,21 @@ export interface DSConvNative {
     block: number,
     mantissa: number,
   ): void;
+  /** y `[outer, inner]` is the sum over the middle axis of x `[outer, middle, inner]`. */
+  sum(x: Floats, y: Floats, outer: number, middle: number, inner: number): void;
+  /** Copies a box of `size` from `xFrom` in x to `yFrom` in y, both row-major of 1 to 6 axes. The rest of y stays. */
+  copyBox(
+    x: Floats,
+    y: Floats,
+    size: readonly number[],
+    xShape: readonly number[],
+    xFrom: readonly number[],
+    yShape: readonly number[],
+    yFrom: readonly number[],
+  ): void;
+  /** Gradients of the pools; of equal maxima the first has it, and each output of a mean spreads over the inputs that it read. */
+  maxPoolGradient(x: Floats, dy: Floats, dx: Floats, window: Window2d): void;
+  avgPoolGradient(dy: Floats, dx: Floats, window: Window2d): void;
   /**
    * y[b] = activation(op(a[b]) · op(b[b]) + bias); a `[m,k]` or `[k,m]` if transposeA; b `[k,n]` or `[n,k]` if transposeB; row-major.
    * aStride, bStride: elements from one batch entry to the next, 0 broadcasts. bias, alphas: f32 `[n]` or null.
@@ -245,7 +260,7 @@ export interface DSConvNative {
   meanHW(x: Floats, y: Floats, batch: number, hw: number, channels: number): void;
   /** op: 0 add, 1 sub, 2 mul, 3 reverse sub, 4 max, 5 min, 6 div. y[i] = a[i] op b[i % period], i < n. y may be a, or b if period is n. */
   binary(op: number, a: Floats, b: Floats, y: Floats, n: number, period: number): void;
-  /** activation codes as in the record, then 6 sigmoid, 7 tanh, 8 exp; prelu takes alphas[i % period]. y may be x. */
+  /** activation codes as in the record, then 6 sigmoid, 7 tanh, 8 exp, 9 step (alpha below 0), 10 square, 11 sqrt, 12 rsqrt, 13 negate; prelu takes alphas[i % period]. y may be x. */
   unary(
     op: number,
     x: Floats,

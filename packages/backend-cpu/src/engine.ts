@@ -40,6 +40,8 @@ export interface MatMulCall {
 export type BinaryCode = 'add' | 'sub' | 'mul' | 'reverseSub';
 export type ExtraBinaryCode = 'max' | 'min' | 'div';
 export type ExtraUnaryCode = 'sigmoid' | 'tanh' | 'exp';
+/** What training uses, and plans do not know. */
+export type TrainingUnaryCode = 'step' | 'square' | 'sqrt' | 'rsqrt' | 'negate';
 
 /** Kernels that only the native tier has. Elsewhere TensorFlow.js's own CPU kernels serve. */
 export interface ExtraKernels {
@@ -54,7 +56,26 @@ export interface ExtraKernels {
   softmax(x: Operand, y: Operand, rows: number, channels: number): void;
   /** `y[i] = a[i] op b[i % period]`; NaN on either side gives NaN. */
   extraBinary(code: ExtraBinaryCode, a: Operand, b: Operand, y: Operand, count: number, period: number): void;
-  extraUnary(code: ExtraUnaryCode, x: Operand, y: Operand, count: number): void;
+  /** @param alpha what `step` gives from 0 down; others ignore it */
+  extraUnary(
+    code: ExtraUnaryCode | TrainingUnaryCode,
+    x: Operand,
+    y: Operand,
+    count: number,
+    alpha: number,
+  ): void;
+  /** `y[o, i] = Σ_m x[o, m, i]`. */
+  sum(x: Operand, y: Operand, outer: number, middle: number, inner: number): void;
+  /** Copies a box out of `x` into `y`, the rest of which stays. */
+  copyBox(x: Operand, y: Operand, box: Box): void;
+  /** Gradient of `pool`: fills `dx`; `x` is what the pool read, which only maxima need. Each output of a mean spreads over the inputs it read. */
+  poolGradient(
+    kind: 'max' | 'avg',
+    x: Operand | null,
+    dy: Operand,
+    dx: Operand,
+    geometry: ConvGeometry,
+  ): void;
   /** Gradient of `bfpRound`: `dx` is `dy` where the clamp changed nothing of `x`, else 0. */
   bfpGradient(
     x: Operand,
@@ -64,6 +85,15 @@ export interface ExtraKernels {
     channels: number,
     format: { bits: number; blockSize: number; groups: number },
   ): void;
+}
+
+/** Where a box lies in two row-major tensors of 1 to 6 axes. */
+export interface Box {
+  size: readonly number[];
+  xShape: readonly number[];
+  xFrom: readonly number[];
+  yShape: readonly number[];
+  yFrom: readonly number[];
 }
 
 /** The forward convolution whose gradient is asked for; `multiplier` 0 means a full convolution, else a depthwise one. */

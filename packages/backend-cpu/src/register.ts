@@ -22,12 +22,14 @@ import {
 import { DSConvCpuBackend } from './backend.js';
 import type { Engine } from './engine.js';
 import { bfpKernels } from './kernels/bfp-round.js';
+import { boxKernels } from './kernels/boxes.js';
 import { convKernels } from './kernels/conv2d.js';
 import { dsconvKernels } from './kernels/dsconv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
 import { gradientKernels } from './kernels/gradients.js';
 import { matMulKernels } from './kernels/mat-mul.js';
 import { poolKernels } from './kernels/pool.js';
+import { sumKernel } from './kernels/sum.js';
 import { NativeEngine } from './native/engine.js';
 import { loadNative } from './native/load.js';
 import { compileTrace } from './plan/compile.js';
@@ -43,6 +45,8 @@ const PRIORITY = 0;
 const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
   ...dsconvKernels,
   ...bfpKernels,
+  ...boxKernels,
+  sumKernel,
   ...convKernels,
   ...gradientKernels,
   ...matMulKernels,

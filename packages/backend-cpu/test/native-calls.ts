@@ -116,6 +116,10 @@ export function validCalls(native: DSConvNative): ValidCall[] {
     { name: 'depthwiseBackpropInput', args: [record(24), x, floats(216), y()], outputs: [3] },
     { name: 'depthwiseBackpropFilter', args: [record(24), x, x, new Float32Array(216)], outputs: [3] },
     { name: 'bfpRound', args: [x, y(), 20, 24, 1, 16, 8], outputs: [1] },
+    { name: 'sum', args: [x, y(), 2, 10, 24], outputs: [1] },
+    { name: 'copyBox', args: [x, y(), [3, 4], [20, 24], [1, 2], [10, 6], [5, 1]], outputs: [1] },
+    { name: 'maxPoolGradient', args: [x, x, y(), window], outputs: [2] },
+    { name: 'avgPoolGradient', args: [x, y(), window], outputs: [1] },
     { name: 'bfpGradient', args: [x, floats(20 * 24), y(), 20, 24, 1, 16, 8], outputs: [2] },
     {
       name: 'matMul',

@@ -143,7 +143,7 @@ describe.skipIf(found instanceof Error)('fuzzing the addon', () => {
     const objects = calls.filter(
       ({ args }) => args.some(isPlain) && !(isPlain(args[0]) && 'steps' in (args[0] as object)),
     );
-    expect(objects.length).toBe(4);
+    expect(objects.length).toBe(6);
     fc.assert(
       fc.property(
         fc.constantFrom(...objects),

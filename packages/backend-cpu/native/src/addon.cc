@@ -231,6 +231,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   }));
   define_filters(env, exports, environment);
   define_eager(env, exports);
+  define_training(env, exports);
   define_plans(env, exports, environment);
   return exports;
 }

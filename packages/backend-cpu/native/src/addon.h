@@ -109,6 +109,7 @@ void check_window(const Window& w);
 std::shared_ptr<Filter> filter_of(const Napi::Value& value, const char* name);
 
 void define_eager(Napi::Env env, Napi::Object exports);
+void define_training(Napi::Env env, Napi::Object exports);
 void define_filters(Napi::Env env, Napi::Object exports, Environment* environment);
 void define_plans(Napi::Env env, Napi::Object exports, Environment* environment);
 }  // namespace dsconv

@@ -2,7 +2,6 @@
 #include "addon.h"
 #include "convolve.h"
 #include "ops.h"
-#include "training.h"
 
 namespace dsconv {
 namespace {
@@ -108,16 +107,6 @@ void round_bfp(const Napi::CallbackInfo& info) {
     if (channels % groups) fail_range("groups is " + std::to_string(groups) + "; expected a divisor of " + std::to_string(channels));
     const Floats x = floats_of(info[0], "x", pixels * channels), y = floats_of(info[1], "y", pixels * channels);
     round_rows(x.data, y.data, pixels, int(channels), int(groups), int(min_of(block, channels / groups)), int(m));
-  });
-}
-
-void bfp_gradient_rows(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    const int64_t pixels = integer_of(info[3], "pixels", 0, int64_t{1} << 33), channels = integer_of(info[4], "channels", 1, 1 << 24);
-    const int64_t groups = integer_of(info[5], "groups", 1, channels), block = integer_of(info[6], "block", 1, int64_t{1} << 40), m = integer_of(info[7], "mantissa", 2, 8);
-    if (channels % groups) fail_range("groups is " + std::to_string(groups) + "; expected a divisor of " + std::to_string(channels));
-    const Floats x = floats_of(info[0], "x", pixels * channels), dy = floats_of(info[1], "dy", pixels * channels), dx = floats_of(info[2], "dx", pixels * channels);
-    bfp_gradient(x.data, dy.data, dx.data, pixels, int(channels), int(groups), int(min_of(block, channels / groups)), int(m));
   });
 }
 
@@ -227,7 +216,6 @@ void define_eager(Napi::Env env, Napi::Object exports) {
   exports.Set("depthwiseBackpropInput", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { gradient(info, 2); }));
   exports.Set("depthwiseBackpropFilter", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { gradient(info, 3); }));
   exports.Set("bfpRound", Napi::Function::New(env, round_bfp));
-  exports.Set("bfpGradient", Napi::Function::New(env, bfp_gradient_rows));
   exports.Set("matMul", Napi::Function::New(env, mat_mul));
   exports.Set("maxPool", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { pool(info, true); }));
   exports.Set("avgPool", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { pool(info, false); }));

@@ -84,7 +84,7 @@ class Buffer {
 static inline uint32_t bits_of(float f) { uint32_t u; std::memcpy(&u, &f, 4); return u; }
 static inline float float_of(uint32_t u) { float f; std::memcpy(&f, &u, 4); return f; }
 
-enum Activation : int { kLinear = 0, kRelu = 1, kRelu6 = 2, kSilu = 3, kLeakyRelu = 4, kPrelu = 5, kSigmoid = 6, kTanh = 7, kExp = 8 };
+enum Activation : int { kLinear = 0, kRelu = 1, kRelu6 = 2, kSilu = 3, kLeakyRelu = 4, kPrelu = 5, kSigmoid = 6, kTanh = 7, kExp = 8, kStep = 9, kSquare = 10, kSqrt = 11, kRsqrt = 12, kNegate = 13 };
 
 // Geometry of a convolution or pool, all values checked by the caller (geometry.cc).
 struct Window {

@@ -8,7 +8,7 @@
 namespace dsconv {
 
 enum Binary : int { kAdd = 0, kSub = 1, kMul = 2, kReverseSub = 3, kMaximum = 4, kMinimum = 5, kDivide = 6, kBinaryCount = 7 };
-constexpr int kUnaryCount = 9;  // Activation
+constexpr int kUnaryCount = 14;  // Activation
 
 // Window over w.in_c channels; the output has as many.
 void max_pool(const Window& w, const float* x, const Output& out);

@@ -1,6 +1,6 @@
 /**
  * `Add`, `Sub`, `Multiply`, `Relu`, `Relu6`, `LeakyRelu`, `Prelu`, `FusedBatchNorm`; in the native tier also `Maximum`, `Minimum`, `RealDiv`,
- * `Sigmoid`, `Tanh`, `Exp` and `Softmax`.
+ * `Sigmoid`, `Tanh`, `Exp`, `Step`, `Square`, `Sqrt`, `Rsqrt`, `Neg` and `Softmax`.
  */
 
 import type { Activation } from '@dsconv/core';
@@ -14,17 +14,22 @@ import {
   Maximum,
   Minimum,
   Multiply,
+  Neg,
   Prelu,
   RealDiv,
   Relu,
   Relu6,
+  Rsqrt,
   Sigmoid,
   Softmax,
+  Sqrt,
+  Square,
+  Step,
   Sub,
   Tanh,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode } from '../engine.js';
+import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode, TrainingUnaryCode } from '../engine.js';
 import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 type Kernel = Omit<KernelConfig, 'backendName'>;
@@ -90,14 +95,15 @@ function unaryKernel(kernelName: string, op: Activation): Kernel {
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
 }
 
-function extraUnaryKernel(kernelName: string, op: ExtraUnaryCode): Kernel {
-  const run = (args: KernelArguments<{ x: TensorInfo }>): TensorInfo => {
-    const { inputs, backend } = args;
+function extraUnaryKernel(kernelName: string, op: ExtraUnaryCode | TrainingUnaryCode): Kernel {
+  const run = (args: KernelArguments<{ x: TensorInfo }, { alpha?: number }>): TensorInfo => {
+    const { inputs, backend, attrs } = args;
     const { x } = inputs;
     const extra = hasEngine(backend, x) ? backend.engine!.extra : null;
     if (!extra) return runCpuKernel(kernelName, args);
     const source = backend.operand(x);
-    return backend.fill(x.shape, (_engine, y) => extra.extraUnary(op, source, y, sizeOf(x)));
+    const alpha = attrs?.alpha ?? 0;
+    return backend.fill(x.shape, (_engine, y) => extra.extraUnary(op, source, y, sizeOf(x), alpha));
   };
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
 }
@@ -168,6 +174,11 @@ export const elementwiseKernels: Kernel[] = [
   extraUnaryKernel(Sigmoid, 'sigmoid'),
   extraUnaryKernel(Tanh, 'tanh'),
   extraUnaryKernel(Exp, 'exp'),
+  extraUnaryKernel(Step, 'step'),
+  extraUnaryKernel(Square, 'square'),
+  extraUnaryKernel(Sqrt, 'sqrt'),
+  extraUnaryKernel(Rsqrt, 'rsqrt'),
+  extraUnaryKernel(Neg, 'negate'),
   { kernelName: Softmax, kernelFunc: softmax as unknown as KernelFunc },
   unaryKernel(Relu, 'relu'),
   unaryKernel(Relu6, 'relu6'),

@@ -3,6 +3,7 @@ import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
 import type { DSConvNative, PackedFilter } from '../../native/interface.js';
 import type {
   BinaryCode,
+  Box,
   ConvolutionCall,
   Engine,
   ExtraBinaryCode,
@@ -11,6 +12,7 @@ import type {
   GradientCall,
   MatMulCall,
   Operand,
+  TrainingUnaryCode,
 } from '../engine.js';
 import { FilterCache } from '../filter-cache.js';
 import { TensorEntry } from '../tensor-entry.js';
@@ -189,8 +191,28 @@ export class NativeEngine implements Engine, ExtraKernels {
     this.native.binary(BINARY[code], left, right, to, count, period);
   }
 
-  extraUnary(code: ExtraUnaryCode, x: Operand, y: Operand, count: number): void {
-    this.native.unary(UNARY[code], x as Float32Array, y as Float32Array, count, 0, null, 1);
+  extraUnary(
+    code: ExtraUnaryCode | TrainingUnaryCode,
+    x: Operand,
+    y: Operand,
+    count: number,
+    alpha: number,
+  ): void {
+    this.native.unary(UNARY[code], x as Float32Array, y as Float32Array, count, alpha, null, 1);
+  }
+
+  sum(x: Operand, y: Operand, outer: number, middle: number, inner: number): void {
+    this.native.sum(x as Float32Array, y as Float32Array, outer, middle, inner);
+  }
+
+  copyBox(x: Operand, y: Operand, { size, xShape, xFrom, yShape, yFrom }: Box): void {
+    this.native.copyBox(x as Float32Array, y as Float32Array, size, xShape, xFrom, yShape, yFrom);
+  }
+
+  poolGradient(kind: 'max' | 'avg', x: Operand | null, dy: Operand, dx: Operand, g: ConvGeometry): void {
+    const [from, to] = [dy as Float32Array, dx as Float32Array];
+    if (kind === 'max') this.native.maxPoolGradient(x as Float32Array, from, to, windowOf(g));
+    else this.native.avgPoolGradient(from, to, windowOf(g));
   }
 
   bfpGradient(
