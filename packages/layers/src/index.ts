@@ -8,3 +8,5 @@ export {
   type DSDepthwiseConv2DArgs,
   dsDepthwiseConv2d,
 } from './keras/ds-depthwise-conv2d.js';
+export { TrainableLayer } from './network/trainable-layer.js';
+export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';

@@ -1,0 +1,245 @@
+/** One layer of a network in training: shadow weights, scales, bias or batch normalization. */
+import { bfpRound, DSConvFilter, resolveGeometry } from '@dsconv/core';
+import { type LayerSpec, type LayerUse, type LayerWeights, outChannels } from '@dsconv/models';
+import {
+  add,
+  div,
+  mul,
+  relu,
+  relu6,
+  sub,
+  type Tensor,
+  type Tensor4D,
+  tensor,
+  tensor1d,
+  tensor4d,
+  tidy,
+  type Variable,
+  variable,
+} from '@tensorflow/tfjs-core';
+import { convolution, depthwiseConvolution } from '../convolution.js';
+import { fakeQuantize, fitScales, refitScales } from '../filter/fake-quantize.js';
+import { type Partition, scaleShape } from '../filter/partition.js';
+import { floatsOf, freezeFilter, type ScaleTraining } from '../filter/quantized-filter.js';
+import { scoped } from '../scoped.js';
+import { BatchNorm, EPSILON } from './batch-norm.js';
+
+/** How a layer begins. */
+export interface LayerStart {
+  /** The layer as it is now: its filter tells bits, blocks and scales. */
+  weights: LayerWeights;
+  /** Float weights that the filter was made from, or null where the filter's own values are all there is. */
+  shadow: Float32Array | null;
+  /** Mantissa bits of the inputs, or null for float activations. */
+  activationBits: number | null;
+  scales: ScaleTraining;
+  /** Makes the folded batch normalization a layer of its own again, of whose statistics it is known. */
+  restoreNorm: boolean;
+}
+
+interface Quantized {
+  bits: number;
+  partition: Partition;
+  kds: Variable;
+  kdsBias: Variable | null;
+  /** Shifters of the channels, which are not trained: a batch normalization or bias does what they do. */
+  channels: { scale: Tensor; shift: Tensor | null } | null;
+}
+
+export class TrainableLayer {
+  private readonly filter: Variable;
+  private readonly bias: Variable | null;
+  private readonly norm: BatchNorm | null;
+  private readonly quantized: Quantized | null;
+  private scales: ScaleTraining;
+
+  constructor(
+    readonly spec: LayerSpec,
+    private readonly start: LayerStart,
+  ) {
+    const { shape } = spec;
+    const { filter, bias, statistics } = start.weights;
+    this.scales = start.scales;
+    const values = start.shadow ?? (filter instanceof DSConvFilter ? filter.dequantize() : filter);
+    this.quantized = filter instanceof DSConvFilter ? scoped(() => this.toVariables(filter)) : null;
+    const unshifted = tidy(() =>
+      this.unshift(tensor4d(values, [...shape] as [number, number, number, number])),
+    );
+    this.filter = variable(unshifted);
+    unshifted.dispose();
+    this.norm = start.restoreNorm && statistics ? restored(statistics, bias, outChannels(spec)) : null;
+    this.bias = bias && !this.norm ? ownVariable(tensor1d(bias)) : null;
+    if (filter instanceof DSConvFilter && start.shadow) this.refit();
+  }
+
+  private toVariables(filter: DSConvFilter): Quantized {
+    const { kind, shape, blockSize, bits } = filter;
+    const perBlock = filter.scales('kds');
+    const partition: Partition = { kind, shape, blockSize, perChannel: perBlock === null };
+    const kdsBias = filter.scales('kdsBias');
+    const [cds, cdsBias] = [filter.scales('cds'), filter.scales('cdsBias')];
+    const learned = this.scales === 'learned';
+    const shapeOf = scaleShape(partition);
+    const hasChannels = perBlock !== null && cds !== null;
+    return {
+      bits,
+      partition,
+      kds: variable(tensor(perBlock ?? cds!, shapeOf), learned),
+      kdsBias: kdsBias && variable(tensor(kdsBias, shapeOf), learned),
+      channels: hasChannels
+        ? {
+            scale: variable(tensor1d(cds), false),
+            shift: cdsBias && variable(tensor1d(cdsBias), false),
+          }
+        : null,
+    };
+  }
+
+  /** Weights before the shifters of the channels. */
+  private unshift(w: Tensor4D): Tensor4D {
+    const channels = this.quantized?.channels;
+    if (!channels) return w;
+    return div(channels.shift ? sub(w, channels.shift) : w, channels.scale);
+  }
+
+  /** What an optimizer moves. */
+  get trainable(): Variable[] {
+    const norm = this.norm ? [this.norm.gamma, this.norm.beta] : [];
+    const scales =
+      this.scales === 'learned' && this.quantized ? [this.quantized.kds, this.quantized.kdsBias] : [];
+    return [this.filter, this.bias, ...norm, ...scales].filter((v) => v !== null);
+  }
+
+  /** Everything that changes in training, by name, for checkpoints. */
+  get state(): [string, Variable][] {
+    const { kds = null, kdsBias = null } = this.quantized ?? {};
+    const own = { filter: this.filter, bias: this.bias, kds, kdsBias, ...this.norm?.state };
+    return Object.entries(own).flatMap(([part, tensor]): [string, Variable][] =>
+      tensor ? [[`${this.spec.name}/${part}`, tensor]] : [],
+    );
+  }
+
+  /** Brings the scales up to date with the weights: one step of least squares. With a bias per block they are left alone. */
+  refit(): void {
+    const q = this.quantized;
+    if (!q || q.kdsBias) return;
+    tidy(() => q.kds.assign(refitScales(this.filter as unknown as Tensor4D, q.kds, q.bits, q.partition)));
+  }
+
+  get bits(): number | null {
+    return this.quantized?.bits ?? null;
+  }
+
+  /** Changes the weight bits and fits the scales from scratch. Layers that are float stay so. */
+  setBits(bits: number): void {
+    const q = this.quantized;
+    if (!q) return;
+    q.bits = bits;
+    tidy(() => q.kds.assign(fitScales(this.filter as unknown as Tensor4D, bits, q.partition)));
+  }
+
+  setScaleTraining(scales: ScaleTraining): void {
+    this.scales = scales;
+  }
+
+  /** ŵ, or the float filter of a layer that is not quantized. */
+  private rounded(): Tensor4D {
+    const w = this.filter as unknown as Tensor4D;
+    const q = this.quantized;
+    if (!q) return w;
+    const rounded = fakeQuantize(w, q.kds, q.kdsBias, q.bits, q.partition);
+    if (!q.channels) return rounded;
+    const scaled = mul(rounded, q.channels.scale);
+    return q.channels.shift ? add(scaled, q.channels.shift) : (scaled as Tensor4D);
+  }
+
+  /** The layer as the quantized operator computes it, in float and with gradients. */
+  forward(x: Tensor4D, use: LayerUse, training: boolean): Tensor4D {
+    if (training && this.scales === 'fitted') this.refit();
+    const y = this.convolve(x);
+    const normalized = this.norm ? this.norm.apply(y, training) : this.bias ? add(y, this.bias) : y;
+    const sum = (use.residual ? add(normalized, use.residual) : normalized) as Tensor4D;
+    const out = use.activation === 'relu' ? relu(sum) : use.activation === 'relu6' ? relu6(sum) : sum;
+    return use.onGrid ? this.onGrid(out) : out;
+  }
+
+  /** The convolution alone, of which batch normalizations take their statistics. */
+  convolve(x: Tensor4D): Tensor4D {
+    const { spec } = this;
+    const geometry = resolveGeometry({
+      inputShape: x.shape,
+      kernelSize: [spec.shape[0], spec.shape[1]],
+      outChannels: outChannels(spec),
+      strides: spec.strides,
+      pad: spec.pad,
+    });
+    const operator = spec.kind === 'depthwise' ? depthwiseConvolution : convolution;
+    return operator(this.onGrid(x), this.rounded(), geometry);
+  }
+
+  /** On the grid of this layer's activations; a float layer has none. */
+  private onGrid(x: Tensor4D): Tensor4D {
+    const { activationBits } = this.start;
+    if (!this.quantized || activationBits === null) return x;
+    return bfpRound(x, { bits: activationBits, blockSize: this.quantized.partition.blockSize });
+  }
+
+  /** The batch normalization, if it was restored. */
+  get batchNorm(): BatchNorm | null {
+    return this.norm;
+  }
+
+  /** The layer's numbers as they are now, batch normalization folded in. */
+  async freeze(): Promise<LayerWeights> {
+    const folded = this.norm ? await this.norm.folded() : null;
+    const bias = folded?.shift ?? (this.bias ? (await floatsOf(this.bias)).slice() : null);
+    const w = (await floatsOf(this.filter)).slice();
+    const q = this.quantized;
+    const outputs = outChannels(this.spec);
+    if (!q) {
+      return { filter: folded ? w.map((value, n) => value * folded.scale[n % outputs]!) : w, bias };
+    }
+    const own = q.channels && (await floatsOf(q.channels.scale));
+    const ownShift = q.channels?.shift ? await floatsOf(q.channels.shift) : null;
+    const scale = folded && own ? own.map((value, o) => value * folded.scale[o]!) : (folded?.scale ?? own);
+    const shift = ownShift && folded ? ownShift.map((value, o) => value * folded.scale[o]!) : ownShift;
+    const values = { w, kds: await floatsOf(q.kds), kdsBias: q.kdsBias && (await floatsOf(q.kdsBias)) };
+    return { filter: freezeFilter(values, q.bits, q.partition, { scale, shift }), bias };
+  }
+
+  dispose(): void {
+    for (const [, tensor] of this.state) tensor.dispose();
+    this.quantized?.channels?.scale.dispose();
+    this.quantized?.channels?.shift?.dispose();
+  }
+}
+
+/** A variable of a tensor that nothing else needs. */
+function ownVariable(initial: Tensor): Variable {
+  const made = variable(initial);
+  initial.dispose();
+  return made;
+}
+
+/**
+ * The folded normalization as one that changes nothing: what the convolution gives without its bias has mean β - b and deviation |γ|, so
+ * `γ' (z - μ)/√(σ² + ε) + β` with `γ' = √(γ² + ε)` is `z + b`.
+ */
+function restored(
+  { mean, deviation }: { mean: Float32Array; deviation: Float32Array },
+  bias: Float32Array | null,
+  channels: number,
+): BatchNorm {
+  const values = {
+    gamma: deviation.map((d) => Math.sqrt(d * d + EPSILON)),
+    beta: mean.slice(),
+    mean: Float32Array.from({ length: channels }, (_, c) => mean[c]! - (bias ? bias[c]! : 0)),
+    variance: deviation.map((d) => d * d),
+  };
+  return scoped(() => {
+    const [gamma, beta, average, variance] = [values.gamma, values.beta, values.mean, values.variance].map(
+      (v) => tensor1d(v),
+    );
+    return new BatchNorm({ gamma: gamma!, beta: beta!, mean: average!, variance: variance! });
+  });
+}
