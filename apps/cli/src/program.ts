@@ -34,7 +34,8 @@ export function createProgram(context: Context): Command {
       'after',
       `
 Exit codes: 0 fine, 1 an error, 2 wrong usage, 130 interrupted.
-DSCONV_CPU_TIER forces a tier of the CPU backend; DSCONV_DEBUG=1 shows where an error came from.`,
+DSCONV_CPU_TIER forces a tier of the CPU backend; DSCONV_DEBUG=1 shows where an error came from. Networks of the zoo are
+downloaded when first used: DSCONV_CACHE is the folder they are kept in, DSCONV_HUB a mirror to take them from.`,
     );
   for (const register of [
     registerQuantize,

@@ -179,7 +179,7 @@ describe('models', () => {
       code: 'UNKNOWN_MODEL',
       message: expect.stringMatching(/neither a file nor the id of a network.*'resnet20\.fashion_mnist'/),
     });
-    const absent = await fails(1, 'inspect', 'resnet50.tv_in1k');
+    const absent = await fails(1, 'inspect', 'resnet56.cifar10');
     expect(absent).toMatchObject({ code: 'MODEL_NOT_SHIPPED' });
   });
 

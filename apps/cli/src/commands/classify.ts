@@ -31,11 +31,11 @@ export const registerClassify: RegisterCommand = (program, context) => {
     .command('classify')
     .description('name what pictures show: JPEG, PNG, WebP, TIFF, GIF or AVIF files, folders or quoted globs')
     .argument('<picture...>', 'picture files, folders of pictures, or globs')
-    .requiredOption('--model <file|id>', 'quantized file, float network, or id of a network in the package')
+    .requiredOption('--model <file|id>', 'quantized file, float network, or id of a network of the zoo')
     .option('--top <n>', 'how many classes to print', integer, 5)
     .action((pictures: string[], options: ClassifyOptions) => classify(pictures, options, context));
   withCommonOptions(command, [
-    'dsconv classify photo.jpg --model resnet20.fashion_mnist',
+    'dsconv classify photo.jpg --model resnet50.tv_in1k',
     "dsconv classify 'holiday/**/*.jpg' --model mobilenet.safetensors --top 3 --json",
   ]);
 };
@@ -45,7 +45,7 @@ async function classify(pictures: string[], options: ClassifyOptions, context: C
   checkRange('--top', options.top, 1);
   const files = await expandPictures(pictures);
   const { tier } = await useBackend(options, io);
-  const network = await openNetwork(options.model);
+  const network = await openNetwork(options.model, undefined, { io, silent: options.json === true });
   // In the js tier a run takes seconds, and there is nothing to warm up.
   if (tier !== 'js') warmUpNetwork(network);
   const progress = createProgress(io, options.json === true || files.length < 2, 'classify', files.length);

@@ -28,7 +28,7 @@ export const registerEval: RegisterCommand = (program, context) => {
     .command('eval')
     .description('measure top-1, top-5, agreement with a reference, and speed on a set of pictures')
     .argument('<dir>', 'NNNN.jpg pictures, class folders, labels.json, CIFAR-10 *.bin or IDX files')
-    .requiredOption('--model <file|id>', 'quantized file, float network, or id of a network in the package')
+    .requiredOption('--model <file|id>', 'quantized file, float network, or id of a network of the zoo')
     .option('--reference <file|id>', 'network to agree with, usually the float one')
     .option('--limit <n>', 'at most this many pictures, spread evenly over the set', integer)
     .option('--batch <n>', 'pictures per run', integer, 1)
@@ -56,7 +56,7 @@ async function evaluate(dir: string, options: EvalOptions, { io }: Context): Pro
   checkRange('--batch', options.batch, 1);
   checkRange('the modulus of --filter-mod', options.filterMod?.modulus, 1);
   const backend = await useBackend(options, io);
-  const network = await openNetwork(options.model);
+  const network = await openNetwork(options.model, undefined, { io, silent: options.json === true });
   const reference = options.reference === undefined ? null : await openNetwork(options.reference);
   checkSameClasses(network, reference);
   const set = await openDataSet(dir, {

@@ -16,7 +16,7 @@ export const registerInspect: RegisterCommand = (program, context) => {
   const command = program
     .command('inspect')
     .description('show what is in a network: layers, shapes, bits, blocks, bytes, scales')
-    .argument('<file|id>', 'quantized file, float network, or id of a network in the package')
+    .argument('<file|id>', 'quantized file, float network, or id of a network of the zoo')
     .option('--reference <file|id>', 'float network to compute signal-to-noise ratios against')
     .option('--architecture <name>', 'such as resnet50, where the file does not tell')
     .action((file: string, options: InspectOptions) => inspect(file, options, context));
@@ -29,7 +29,7 @@ export const registerInspect: RegisterCommand = (program, context) => {
 async function inspect(file: string, options: InspectOptions, { io }: Context): Promise<void> {
   // Reading needs no backend; one that was asked for must be there all the same.
   if (options.backend !== undefined || options.verbose) await useBackend(options, io);
-  const network = await openNetwork(file, options.architecture);
+  const network = await openNetwork(file, options.architecture, { io, silent: options.json === true });
   const summary = inspectNetwork(network);
   if (options.reference !== undefined) {
     const reference = await openNetwork(options.reference, options.architecture);
