@@ -153,7 +153,9 @@ export async function quantizeNetwork(
 }
 
 /** The options of one of the networks that are made on the way to a target. */
-export function withoutTarget<T extends QuantizeNetworkOptions>(options: T): Omit<T, 'target' | 'curvePoints'> {
+export function withoutTarget<T extends QuantizeNetworkOptions>(
+  options: T,
+): Omit<T, 'target' | 'curvePoints'> {
   const { target, curvePoints, onProgress, ...rest } = options;
   const staged = (progress: QuantizeProgress): void => onProgress?.({ ...progress, stage: 'quantize' });
   return { bits: 4, ...rest, onProgress: staged } as unknown as Omit<T, 'target' | 'curvePoints'>;

@@ -2,8 +2,8 @@
 import { type LayerWeights, Network } from '@dsconv/models';
 import { quantizeToTarget } from '../allocation/quantize-to-target.js';
 import { makeReport, planNetwork, withoutTarget, withScaledRanges } from '../quantize-network.js';
-import type { CalibrateOptions, CalibrationPictures, CalibrationReport } from './calibrate-options.js';
 import { calibrateLayers } from './calibrate-layers.js';
+import type { CalibrateOptions, CalibrationPictures, CalibrationReport } from './calibrate-options.js';
 import { zooNetwork } from './float-network.js';
 
 /**

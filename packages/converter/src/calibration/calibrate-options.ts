@@ -14,7 +14,7 @@ export interface CalibrateOptions
   fit?: Partial<FitParameters>;
   /** Patches that a layer's statistics are made of, at most. Default 40,000. */
   rows?: number;
-  /** Bytes that the activations of all pictures may take; of more pictures than fit, as many are drawn. Default 1.5 GiB. */
+  /** Bytes that the activations of all pictures may take; of more pictures than fit, as many are drawn. Default {@link DEFAULT_MEMORY}. */
   memory?: number;
   /** Of the choice of pictures and patches. Default 1. */
   seed?: number;
@@ -34,3 +34,6 @@ export const DEFAULT_FIT: FitParameters = {
   rounds: 3,
   moveTargets: true,
 };
+
+/** 1.5 GiB. */
+export const DEFAULT_MEMORY = 1.5 * 2 ** 30;

@@ -15,6 +15,20 @@ export interface RoundedWeights {
   bits: number;
 }
 
+/** A covariance as {@link roundBy} reads it; the same for every choice of scales and bits. */
+export interface RoundingOrder {
+  /** Rows from the one that is rounded last to the first, `[rows]`. */
+  order: Int32Array;
+  /** Lower factor of the covariance in that order. */
+  factor: Matrix;
+}
+
+/** @param h symmetric, positive definite with its damping, `[rows, rows]` */
+export async function roundingOrder(h: Matrix): Promise<RoundingOrder> {
+  const order = ascendingDiagonal(h);
+  return { order, factor: await cholesky(permuteSymmetric(h, order), smallestPivot(h)) };
+}
+
 /**
  * Rounds one row after the other, each against what the rounding errors of the rows before it did to the outputs. Rows of large diagonal go
  * first, while many others are left to make up for their errors.
@@ -28,10 +42,17 @@ export interface RoundedWeights {
  * @param rounded its scales are read, its integers set
  */
 export async function roundWithFeedback(h: Matrix, weights: Matrix, rounded: RoundedWeights): Promise<void> {
+  await roundBy(await roundingOrder(h), weights, rounded);
+}
+
+/** {@link roundWithFeedback} for a covariance that is factored already. */
+export async function roundBy(
+  { order, factor: l }: RoundingOrder,
+  weights: Matrix,
+  rounded: RoundedWeights,
+): Promise<void> {
   const n = weights.rows;
   const outputs = weights.columns;
-  const order = ascendingDiagonal(h);
-  const l = await cholesky(permuteSymmetric(h, order), smallestPivot(h));
   const errors = matrix(n, outputs);
   for (let end = n; end > 0; ) {
     const first = end - 1 - ((end - 1) % PANEL);
