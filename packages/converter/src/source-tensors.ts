@@ -45,15 +45,18 @@ export class SourceTensors {
     return tensor.data;
   }
 
-  /** @throws FileFormatError when a tensor was never taken: the file then holds another network than the one it was read as */
+  /**
+   * @throws FileFormatError when a tensor was never taken (with the nearest names that were): the file then holds another network than the one
+   * it was read as
+   */
   checkAllTaken(architecture: string): void {
     for (const name of this.tensors.keys()) {
-      if (!this.taken.has(name)) {
-        throw new FileFormatError(
-          this.source,
-          `tensor '${name}' is not part of ${architecture}; expected only its layers`,
-        );
-      }
+      if (this.taken.has(name)) continue;
+      const similar = nearest(name, this.taken).map(quote).join(', ');
+      throw new FileFormatError(
+        this.source,
+        `tensor '${name}' is not part of ${architecture}, whose nearest names are ${similar}; expected only its layers`,
+      );
     }
   }
 }

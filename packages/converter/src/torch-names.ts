@@ -1,5 +1,10 @@
 /** Which zoo network a PyTorch state dictionary holds, whichever library named its parameters. */
-import { type ArchitectureConfig, createArchitecture, type SafeTensor } from '@dsconv/models';
+import {
+  ARCHITECTURE_NAMES,
+  type ArchitectureConfig,
+  createArchitecture,
+  type SafeTensor,
+} from '@dsconv/models';
 
 type Tensors = ReadonlyMap<string, SafeTensor>;
 
@@ -85,6 +90,32 @@ function renameMobileNet(name: string): string {
   if (!Object.hasOwn(parts, part)) return name;
   const before = MOBILENET_STAGES.slice(0, Number(stage)).reduce((a, b) => a + b, 0);
   return `features.${before + Number(n) + 1}.conv.${parts[part]}${rest}`;
+}
+
+/**
+ * The architecture with the largest part of its names among the tensors', also behind prefixes such as 'model.', and the first of its names that
+ * is missing. Null where none has a name there.
+ */
+export function nearestArchitecture(tensors: Tensors): { name: string; missing: string } | null {
+  const known = new Set<string>();
+  for (const tensor of tensors.keys()) {
+    const parts = tensor.split('.');
+    // Deeper prefixes than this no library writes, and a name may be a megabyte of dots.
+    for (let first = 0; first < Math.min(parts.length, 4); first++) known.add(parts.slice(first).join('.'));
+  }
+  let best: { name: string; missing: string } | null = null;
+  let most = 0;
+  for (const name of ARCHITECTURE_NAMES) {
+    const { framework, layers } = createArchitecture(name);
+    if (framework !== 'pytorch') continue;
+    const names = layers.map(({ source }) => source.weight);
+    const missing = names.find((wanted) => !tensors.has(wanted));
+    const share = names.filter((wanted) => known.has(wanted)).length / names.length;
+    if (missing === undefined || share <= most) continue;
+    most = share;
+    best = { name, missing };
+  }
+  return best;
 }
 
 /** Name and free sizes of the architecture; null when the tensors fit none. */

@@ -7,13 +7,14 @@ import {
   FileFormatError,
   findModel,
   type LayerWeights,
+  nearest,
   type SafeTensor,
   type SafeTensors,
 } from '@dsconv/models';
 import type { SourceHints } from './describe-network.js';
 import { foldWeights } from './fold-weights.js';
 import { type SourceTensor, SourceTensors } from './source-tensors.js';
-import { detectArchitecture, freeSizes, torchvisionTensors } from './torch-names.js';
+import { detectArchitecture, freeSizes, nearestArchitecture, torchvisionTensors } from './torch-names.js';
 
 const KNOWN = 'a ResNet, VGG, AlexNet, GoogLeNet, DenseNet-121, SqueezeNet 1.1, MobileNet v2 or CIFAR ResNet';
 
@@ -57,12 +58,21 @@ function findArchitecture(
   if (found === null) {
     throw new FileFormatError(
       source,
-      `holds ${tensors.size} tensors that belong to no known architecture; expected torchvision's or timm's names of ${KNOWN}`,
+      `holds ${tensors.size} tensors that belong to no known architecture${likeliest(tensors)}; expected torchvision's or timm's names of ${KNOWN}`,
     );
   }
   const built = createArchitecture(found);
   const inputSize = found.inputSize ?? findModel(built)?.architecture.inputSize;
   return inputSize === undefined ? built : createArchitecture({ ...found, inputSize });
+}
+
+/** What the file would be but for some names, as a part of a sentence; empty where no architecture has a name in common with it. */
+function likeliest(tensors: ReadonlyMap<string, SafeTensor>): string {
+  const found = nearestArchitecture(tensors);
+  if (found === null) return '';
+  const { name, missing } = found;
+  const similar = nearest(missing, tensors.keys()).map((other) => `'${other}'`);
+  return ` (the nearest is ${name}, but '${missing}' is missing; the nearest names are ${similar.join(', ')})`;
 }
 
 function widen(name: string, { dtype, shape, data }: SafeTensor, source: string): SourceTensor {

@@ -27,6 +27,13 @@ function write(tensors: Map<string, SafeTensor>, metadata: Record<string, string
 
 const resnet20 = createArchitecture('resnet20');
 
+/** Renames every tensor in place. */
+function rename(tensors: Map<string, SafeTensor>, to: (name: string) => string): void {
+  const entries = [...tensors];
+  tensors.clear();
+  for (const [name, tensor] of entries) tensors.set(to(name), tensor);
+}
+
 describe('safetensors with PyTorch names', () => {
   it.each([
     ['resnet20', {}],
@@ -104,7 +111,7 @@ describe('safetensors with PyTorch names', () => {
     [
       'an option-B shortcut',
       (t) => t.set('layer2.0.shortcut.0.weight', t.get('bn1.bias')!),
-      /'layer2.0.shortcut.0.weight' is not part of resnet20/,
+      /'layer2\.0\.shortcut\.0\.weight' is not part of resnet20, whose nearest names are 'layer2\.0\.conv[12]\.weight'/,
     ],
     [
       'a wrong shape',
@@ -126,7 +133,26 @@ describe('safetensors with PyTorch names', () => {
       (t) => (t.get('bn1.running_var')!.data as Float32Array).fill(-1),
       /layer 'conv1': variance\[0\]/,
     ],
-    ['another depth', (t) => t.delete('layer1.2.conv1.weight'), /no known architecture/],
+    [
+      'another depth',
+      (t) => t.delete('layer1.2.conv1.weight'),
+      /no known architecture \(the nearest is resnet20, but 'layer1\.2\.conv1\.weight' is missing; the nearest names are .*'layer1\.[012]\.conv[12]\.weight'/,
+    ],
+    [
+      "another wrapper's prefix",
+      (t) => rename(t, (name) => `model.${name}`),
+      /\(the nearest is resnet20, but 'conv1\.weight' is missing; the nearest names are .*'model\.conv1\.weight'/,
+    ],
+    [
+      "names of another library's",
+      (t) => rename(t, (name) => name.replace('conv', 'convolution_')),
+      /no known architecture \(the nearest is resnet20, but 'conv1\.weight' is missing; the nearest names are .*'convolution_1\.weight'/,
+    ],
+    [
+      'names of nothing here',
+      (t) => rename(t, (name) => `x${name.replaceAll('.', '_')}`),
+      /holds \d+ tensors that belong to no known architecture; expected torchvision's/,
+    ],
     [
       'a colour channel too many',
       (t) => t.set('conv1.weight', { dtype: 'F32', shape: [16, 4, 3, 3], data: new Float32Array(576) }),
