@@ -6,7 +6,7 @@ import { NodeError } from '../graph/node-error.js';
 import { GraphBuilder, OpenBatchProblem } from './builder.js';
 import { foldConstants } from './fold/fold-constants.js';
 import { addInputs, chooseBatch } from './inputs.js';
-import { NodeContext } from './node-context.js';
+import { NodeContext, OpenBatchError } from './node-context.js';
 import { READS_QUANTIZED, TRANSLATIONS } from './ops/index.js';
 import { finishOutputs } from './outputs.js';
 import type { ModelProto, NodeProto } from './proto.js';
@@ -72,7 +72,13 @@ export function importGraph(
     }
     dropped.push(...node.dropped);
   }
-  finishOutputs(model, file, builder, values, signature, options);
+  try {
+    finishOutputs(model, file, builder, values, signature, options);
+  } catch (error) {
+    const outputs = { name: model.outputs.map(({ name }) => name).join(), op: 'output' };
+    if (error instanceof OpenBatchProblem) throw new OpenBatchError(file, outputs, error.message);
+    throw error instanceof RangeError ? new NodeError(file, outputs, error.message) : error;
+  }
   dropDead(builder.graph);
   return { graph: builder.graph, signature, dropped };
 }

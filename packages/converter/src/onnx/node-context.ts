@@ -44,9 +44,9 @@ export class NodeContext {
     return name === '' ? null : (this.values.get(name) ?? null);
   }
 
-  /** All inputs that are there. */
+  /** All inputs, of which there is one at least. */
   inputs(): Value[] {
-    return Array.from({ length: this.inputCount }, (_, n) => this.input(n));
+    return Array.from({ length: Math.max(1, this.inputCount) }, (_, n) => this.input(n));
   }
 
   /** @param what such as `the scale`, for the message when it is computed */

@@ -148,7 +148,7 @@ const integerProduct =
     return multiply(node, x, weight);
   };
 
-/** Of ONNX Runtime: two quantized operands, each with scale and zero point, and those of the result. */
+/** Of ONNX Runtime, a sum or a product: two quantized operands, each with scale and zero point, and those of the result. */
 const qLinearBinary =
   (op: string): Translate =>
   (node) => {
@@ -160,7 +160,9 @@ const qLinearBinary =
         dequantized(node, constant!, node.constant(n + 1, 'a scale'), node.constant(n + 2, 'a zero point')),
       );
     };
-    return held(node, combined(node, [operand(0), operand(3)], op), 6);
+    const operands = [operand(0), operand(3)];
+    const nonNegative = operands.every((value) => value.nonNegative);
+    return held(node, combined(node, operands, op, { nonNegative }), 6);
   };
 
 export const QUANTIZED = {
