@@ -128,7 +128,13 @@ describe('rounding a filter', () => {
 
   test('the gradient by the weights is that of the smooth surrogate where the clamp is not met', () => {
     // Without rounding ŵ = w: finite differences of the surrogate are 1 inside and 0 outside.
-    const partition: Partition = { kind: 'conv2d', shape: [1, 1, 4, 1], blockSize: 4, perChannel: false };
+    const partition: Partition = {
+      kind: 'conv2d',
+      shape: [1, 1, 4, 1],
+      blockSize: 4,
+      perChannel: false,
+      scaleFormat: 'float16',
+    };
     const w = tf.tensor4d([0.11, -0.26, 0.9, -0.9], [1, 1, 4, 1]);
     const kds = tf.tensor([0.125], [1, 1, 1, 1]);
     const surrogate = (value: number) => 0.125 * Math.min(Math.max(value / 0.125, -4.5), 3.5);
@@ -188,7 +194,13 @@ describe('scales', () => {
   });
 
   test('a scale of 0 starts anew when its weights are not 0, and stays where they are', () => {
-    const partition: Partition = { kind: 'conv2d', shape: [1, 1, 4, 2], blockSize: 2, perChannel: false };
+    const partition: Partition = {
+      kind: 'conv2d',
+      shape: [1, 1, 4, 2],
+      blockSize: 2,
+      perChannel: false,
+      scaleFormat: 'float16',
+    };
     const w = tf.tensor4d([0, 0.5, 0, -1, 0, 0, 0, 0], [1, 1, 4, 2]);
     const kds = tf.zeros(scaleShape(partition));
     for (const refit of [refitScales, refitComposite]) {

@@ -72,7 +72,8 @@ interface Rounded {
  * Rounds to the 11 significant bits of float16 (Dekker's splitting: what is lost by adding and taking away a multiple). Scales so small that float16
  * has fewer bits for them keep theirs.
  */
-function toStored(scales: Tensor): Tensor {
+function toStored(scales: Tensor, { scaleFormat }: Partition): Tensor {
+  if (scaleFormat === 'float32') return scales;
   const multiple = mul(scales, 2 ** 13 + 1);
   return sub(multiple, sub(multiple, scales));
 }
@@ -100,8 +101,8 @@ export function fakeQuantizeComposite(
   partition: Partition,
 ): Tensor4D {
   return tidy(() => {
-    const scales = toStored(kds);
-    const shifts = kdsBias && toStored(kdsBias);
+    const scales = toStored(kds, partition);
+    const shifts = kdsBias && toStored(kdsBias, partition);
     const { q } = roundGroups(w, scales, shifts, bits, partition);
     const scaled = mul(q, spread(scales, partition));
     return fromGroups(shifts ? add(scaled, spread(shifts, partition)) : scaled, partition);
@@ -118,8 +119,8 @@ export function gradientsComposite(
   partition: Partition,
 ): { dw: Tensor4D; dkds: Tensor; dkdsBias: Tensor } {
   return tidy(() => {
-    const shifts = kdsBias && toStored(kdsBias);
-    const { quotient, nearest, q } = roundGroups(w, toStored(kds), shifts, bits, partition);
+    const shifts = kdsBias && toStored(kdsBias, partition);
+    const { quotient, nearest, q } = roundGroups(w, toStored(kds, partition), shifts, bits, partition);
     const [low, high] = range(bits);
     const inside = logicalAnd(greaterEqual(nearest, low), lessEqual(nearest, high));
     const d: Tensor = toGroups(dy, partition);
@@ -137,12 +138,12 @@ export function gradientsComposite(
 export function refitComposite(w: Tensor4D, kds: Tensor, bits: number, partition: Partition): Tensor {
   return tidy(() => {
     const grouped = toGroups(w, partition);
-    const { q } = roundGroups(w, toStored(kds), null, bits, partition);
+    const { q } = roundGroups(w, toStored(kds, partition), null, bits, partition);
     const squares = sum(mul(q, q), 1);
     const fitted = divNoNan(sum(mul(grouped, q), 1), squares);
     // The signed extreme maps to -2^(b-1).
     const [upper, lower] = [max(grouped, 1), min(grouped, 1)];
     const fresh = mul(where(greaterEqual(add(upper, lower), 0), upper, lower), -(2 ** (1 - bits)));
-    return toStored(reshape(where(equal(squares, 0), fresh, fitted), kds.shape));
+    return toStored(reshape(where(equal(squares, 0), fresh, fitted), kds.shape), partition);
   });
 }

@@ -11,13 +11,13 @@ import {
 } from '@tensorflow/tfjs-core';
 import { fakeQuantizeComposite, gradientsComposite, refitComposite } from './composite.js';
 import {
+  asStored,
   dequantizeOnHost,
   fitOnHost,
   gradientsOnHost,
   type HostScales,
   refitOnHost,
   roundOnHost,
-  storedScale,
 } from './host.js';
 import { type Partition, scaleShape, weightsPerScale } from './partition.js';
 
@@ -37,7 +37,7 @@ export function isHostBackend(name = getBackend()): boolean {
  * al., "LSQ+", arXiv 2004.09576).
  *
  * @param w the shadow weights, float32, in the shape of the partition
- * @param kds scales, as `scaleShape` says; a scale of 0 rounds to 0. Scales and shifts are rounded to float16 on the way, as files store them
+ * @param kds scales, as `scaleShape` says; a scale of 0 rounds to 0. Scales and shifts count as the numbers that files will store
  * @param kdsBias shifts of the same shape, or null
  */
 export function fakeQuantize(
@@ -91,7 +91,7 @@ function forwardOnHost(
   bits: number,
   partition: Partition,
 ): Tensor4D {
-  const scales = hostScales(kds, kdsBias);
+  const scales = hostScales(kds, kdsBias, partition);
   const q = roundOnHost(floats(w), scales, bits, partition);
   return tensor(dequantizeOnHost(q, scales, partition), [...partition.shape]);
 }
@@ -104,7 +104,7 @@ function backwardOnHost(
   bits: number,
   partition: Partition,
 ): { dw: Tensor; dkds: Tensor; dkdsBias: Tensor } {
-  const found = gradientsOnHost(floats(dy), floats(w), hostScales(kds, kdsBias), bits, partition);
+  const found = gradientsOnHost(floats(dy), floats(w), hostScales(kds, kdsBias, partition), bits, partition);
   return {
     dw: tensor(found.dw, w.shape),
     dkds: tensor(found.dkds, kds.shape),
@@ -112,8 +112,11 @@ function backwardOnHost(
   };
 }
 
-function hostScales(kds: Tensor, kdsBias: Tensor | null): HostScales {
-  return { kds: floats(kds).map(storedScale), kdsBias: kdsBias && floats(kdsBias).map(storedScale) };
+function hostScales(kds: Tensor, kdsBias: Tensor | null, partition: Partition): HostScales {
+  return {
+    kds: asStored(floats(kds), partition),
+    kdsBias: kdsBias && asStored(floats(kdsBias), partition),
+  };
 }
 
 const floats = (t: Tensor): Float32Array => t.dataSync() as Float32Array;

@@ -115,7 +115,8 @@ export function refitOnHost(
       if (Math.abs(value) > Math.abs(largest[s + o]!)) largest[s + o] = value;
     }
   });
-  return kds.map((_, n) => storedScale(qq[n] === 0 ? largest[n]! / -(2 ** (bits - 1)) : wq[n]! / qq[n]!));
+  const fitted = kds.map((_, n) => (qq[n] === 0 ? largest[n]! / -(2 ** (bits - 1)) : wq[n]! / qq[n]!));
+  return asStored(fitted, partition);
 }
 
 /** Scales, and shifts where asked for, as core's quantizer fits them to the weights. */
@@ -137,10 +138,13 @@ export function fitOnHost(
   return scales;
 }
 
-/** A scale as files store it: float16 where that is close enough, as core decides. */
-export function storedScale(value: number): number {
-  const rounded = roundToFloat16(value);
-  return Math.abs(rounded - value) <= Math.abs(value) * 2 ** -10 ? rounded : value;
+/** Scales or shifts as files will store them: as float16 where the filter does so and that is close enough, as core decides. */
+export function asStored(values: Float32Array, { scaleFormat }: Partition): Float32Array {
+  if (scaleFormat === 'float32') return values;
+  return values.map((value) => {
+    const rounded = roundToFloat16(value);
+    return Math.abs(rounded - value) <= Math.abs(value) * 2 ** -10 ? rounded : value;
+  });
 }
 
 /** The rounded quotient before the clamp. */

@@ -1,5 +1,5 @@
 /** Which weights of a filter share a scale. NUMERICS §2. */
-import type { FilterKind } from '@dsconv/core';
+import type { FilterKind, ScaleFormat } from '@dsconv/core';
 
 export type FilterShape = readonly [number, number, number, number];
 
@@ -11,6 +11,8 @@ export interface Partition {
   blockSize: number;
   /** One scale per output channel; always so for depthwise filters. */
   perChannel: boolean;
+  /** How scales and shifts are stored. Forward passes see them as they will be stored. */
+  scaleFormat: ScaleFormat;
 }
 
 /** Below this depth a scale per tap costs more than the weights it scales. */
@@ -21,12 +23,14 @@ export function partitionOf(
   shape: FilterShape,
   blockSize: number,
   perChannel?: boolean,
+  scaleFormat: ScaleFormat = 'float16',
 ): Partition {
   return {
     kind,
     shape,
     blockSize,
     perChannel: kind === 'depthwise' || (perChannel ?? shape[2] < PER_CHANNEL_BELOW),
+    scaleFormat,
   };
 }
 

@@ -7,7 +7,7 @@ import {
   toFloat16Bits,
 } from '@dsconv/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { dequantizeOnHost, roundOnHost, storedScale } from './host.js';
+import { asStored, dequantizeOnHost, roundOnHost } from './host.js';
 import type { Partition } from './partition.js';
 
 /**
@@ -54,8 +54,8 @@ export function freezeFilter(
   channels: ChannelShifters = { scale: null, shift: null },
 ): DSConvFilter {
   const { kind, shape, blockSize, perChannel } = partition;
-  const kds = values.kds.map(storedScale);
-  const kdsBias = values.kdsBias?.map(storedScale) ?? null;
+  const kds = asStored(values.kds, partition);
+  const kdsBias = values.kdsBias && asStored(values.kdsBias, partition);
   const q = roundOnHost(values.w, { kds, kdsBias }, bits, partition);
   const { scale, shift } = channels;
   const cds = perChannel ? kds.map((value, o) => value * (scale ? scale[o]! : 1)) : scale;
@@ -77,8 +77,8 @@ export function freezeFilter(
 /** ŵ on the host, as the forward pass computes it. */
 export function roundedValues(values: FilterValues, bits: number, partition: Partition): Float32Array {
   const scales = {
-    kds: values.kds.map(storedScale),
-    kdsBias: values.kdsBias?.map(storedScale) ?? null,
+    kds: asStored(values.kds, partition),
+    kdsBias: values.kdsBias && asStored(values.kdsBias, partition),
   };
   return dequantizeOnHost(roundOnHost(values.w, scales, bits, partition), scales, partition);
 }

@@ -75,7 +75,8 @@ export class TrainableLayer {
   private toVariables(filter: DSConvFilter): Quantized {
     const { kind, shape, blockSize, bits } = filter;
     const perBlock = filter.scales('kds');
-    const partition: Partition = { kind, shape, blockSize, perChannel: perBlock === null };
+    const scaleFormat = filter.stored(perBlock ? 'kds' : 'cds')!.format;
+    const partition: Partition = { kind, shape, blockSize, perChannel: perBlock === null, scaleFormat };
     const kdsBias = filter.scales('kdsBias');
     const [cds, cdsBias] = [filter.scales('cds'), filter.scales('cdsBias')];
     const learned = this.scales === 'learned';
