@@ -132,7 +132,14 @@ describe('load', () => {
     const done = events.find(({ status }) => status === 'done');
     expect(done).toMatchObject({ bytes: file.length, sha256: sha256(file), verified: true });
     const layers = createArchitecture('mobilenet_v2_1.0').layers.length;
-    expect(events.at(-2)).toEqual({ status: 'quantize', id: ID, done: layers, total: layers, layer: null });
+    expect(events.at(-2)).toEqual({
+      status: 'quantize',
+      id: ID,
+      done: layers,
+      total: layers,
+      layer: null,
+      stage: 'quantize',
+    });
   });
 
   it('keeps different options apart, and takes options that mean the same for the same', async () => {
@@ -143,6 +150,21 @@ describe('load', () => {
     await load(ID, { ...options, bits: 3 });
     expect(hub.requests).toHaveLength(4);
     expect(cached()).toHaveLength(2);
+  });
+
+  it('keeps apart what layers say, in their order, and refuses a target it cannot reach before it asks a server', async () => {
+    const [some, all] = ['features.1*', '*'];
+    const narrow = await load(ID, { ...options, layers: { [all]: { bits: 5 }, [some]: { bits: 3 } } });
+    const wide = await load(ID, { ...options, layers: { [some]: { bits: 3 }, [all]: { bits: 5 } } });
+    const bitsOf = (network: typeof narrow): unknown => network.weights.get('features.18.0')!.filter;
+    expect(bitsOf(narrow)).toMatchObject({ bits: 3 });
+    expect(bitsOf(wide)).toMatchObject({ bits: 5 });
+    const asked = hub.requests.length;
+    await expect(load(ID, { ...options, target: { maxDrop: 0.1 } })).rejects.toThrow(
+      /target is \{"maxDrop":0\.1\}; expected bitsPerWeight, ratio or bytes/,
+    );
+    await expect(load(ID, { ...options, target: { ratio: -1 } })).rejects.toThrow(/target\.ratio is -1/);
+    expect(hub.requests).toHaveLength(asked);
   });
 
   it('downloads once for two calls at once', async () => {

@@ -36,6 +36,8 @@ export type LoadEvent =
       readonly done: number;
       readonly total: number;
       readonly layer: string | null;
+      /** With a `target`, layers are measured first, in rounds that each count from 0. */
+      readonly stage: 'measure' | 'quantize';
     }
   | { readonly status: 'ready'; readonly id: string; readonly cached: boolean };
 

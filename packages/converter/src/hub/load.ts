@@ -17,7 +17,7 @@ import { type LoadOptions, quantizationOf, type ResolvedOptions, resolveOptions 
 import { openStore, type Store } from './store.js';
 
 /** Counted up when the same options give other bytes, so that older cached files are made anew. */
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 
 /** Loads in progress by what they write, so that two of them do not write at once. */
 const running = new Map<string, Promise<unknown>>();
@@ -89,9 +89,9 @@ async function make(
   const float = await fetchFloatNetwork(entry, store, options);
   const { network } = await quantizeNetwork(float, {
     ...quantizationOf(options),
-    onProgress: ({ done, total, layer }) => {
+    onProgress: ({ done, total, layer, stage = 'quantize' }) => {
       options.signal?.throwIfAborted();
-      options.onProgress?.({ status: 'quantize', id, done, total, layer });
+      options.onProgress?.({ status: 'quantize', id, done, total, layer, stage });
     },
   });
   float.dispose();
@@ -119,7 +119,8 @@ async function cachedName(entry: ModelEntry, options: ResolvedOptions): Promise<
   const download = entry.weights.shipped ? null : entry.weights.download;
   const made = JSON.stringify({ version: CACHE_VERSION, download, url, sha256, quantization });
   const key = (await hashOf(new TextEncoder().encode(made))).slice(0, 16);
-  return `${entry.id}/${quantization.bits}bits-B${quantization.blockSize}-${key}.safetensors`;
+  const kind = quantization.target ? 'mixed' : `${quantization.bits}bits-B${quantization.blockSize}`;
+  return `${entry.id}/${kind}-${key}.safetensors`;
 }
 
 async function oneAtATime<T>(key: string, work: () => Promise<T>): Promise<T> {

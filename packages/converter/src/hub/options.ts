@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '@dsconv/core';
+import { checkTarget } from '../allocation/targets.js';
 import { type QuantizeNetworkOptions, wantsCorrection } from '../quantize-network.js';
 import type { OnProgress } from './events.js';
 
@@ -53,6 +54,17 @@ export function resolveOptions(options: LoadOptions): ResolvedOptions {
   demand(stallTimeout > 0 && isTime(stallTimeout), 'stallTimeout', stallTimeout, 'milliseconds');
   demand(isTime(retryDelay), 'retryDelay', retryDelay, 'milliseconds');
   demand(Number.isInteger(retries) && retries >= 0, 'retries', retries, 'a non-negative integer');
+  // Before anything is downloaded.
+  const { target } = resolved;
+  if (target !== undefined) {
+    checkTarget(target);
+    demand(
+      !('maxDrop' in target),
+      'target',
+      target,
+      'bitsPerWeight, ratio or bytes, because there are no pictures here',
+    );
+  }
   demand(sha256 === undefined || /^[0-9a-f]{64}$/i.test(sha256), 'sha256', sha256, '64 hexadecimal digits');
   for (const name of ['baseUrl', 'url'] as const) {
     const value = resolved[name];
@@ -66,12 +78,25 @@ export function resolveOptions(options: LoadOptions): ResolvedOptions {
   return resolved;
 }
 
+/** Every option that a file depends on, so that one which is added to `quantizeNetwork` is not forgotten here. */
+type Quantization = Required<Omit<QuantizeNetworkOptions, 'onProgress' | 'target' | 'curvePoints'>> &
+  Pick<QuantizeNetworkOptions, 'target' | 'curvePoints'>;
+
 /** What a quantized file depends on, in a fixed order. */
-export function quantizationOf(options: ResolvedOptions): QuantizeNetworkOptions {
+export function quantizationOf(options: ResolvedOptions): Quantization {
   const { bits, blockSize = 64, firstBits = 8, depthwiseBits = 8, scales = 'float16' } = options;
   const { method = 'search', kdsBias = false, cds = false, activationBits = 8, layers = {} } = options;
-  const sorted = Object.fromEntries(Object.entries(layers).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const { target, curvePoints = 0 } = options;
   const quantization = { bits, blockSize, firstBits, depthwiseBits, scales, method, kdsBias, cds };
   // Without a backend that can, another file is made.
-  return { ...quantization, activationBits, biasCorrection: wantsCorrection(options), layers: sorted };
+  const biasCorrection = wantsCorrection(options);
+  const rangeScaling = options.rangeScaling ?? wantsCorrection({});
+  return {
+    ...quantization,
+    activationBits,
+    biasCorrection,
+    rangeScaling,
+    layers,
+    ...(target ? { target, curvePoints } : {}),
+  };
 }
