@@ -55,3 +55,31 @@ function createLines(io: Io, label: string, total: number): Progress {
     finish() {},
   };
 }
+
+/** Progress of work in several stages, such as measuring all layers before all of them are quantized. */
+export interface Stages {
+  update(progress: { done: number; total: number; layer: string | null; stage?: string }): void;
+  finish(): void;
+}
+
+/** @param label of work without stages */
+export function createStages(io: Io, silent: boolean, label: string): Stages {
+  let current: { key: string; progress: Progress } | null = null;
+  let before = 0;
+  return {
+    update({ done, total, layer, stage }) {
+      const key = `${stage ?? ''} ${total}`;
+      // Work that begins anew has a bar of its own.
+      if (current === null || current.key !== key || done < before) {
+        current?.progress.finish();
+        const name = stage === undefined || stage === 'quantize' ? label : stage;
+        current = { key, progress: createProgress(io, silent, name, total) };
+      }
+      before = done;
+      current.progress.update(done, layer ?? '');
+    },
+    finish() {
+      current?.progress.finish();
+    },
+  };
+}

@@ -1,3 +1,5 @@
+export type { AllocationReport, CurvePoint, LayerSensitivity } from './allocation/allocation-report.js';
+export type { QuantizationTarget } from './allocation/targets.js';
 export { calibrateNetwork } from './calibration/calibrate-network.js';
 export type {
   CalibrateOptions,
@@ -28,6 +30,14 @@ export {
   type OnProgress,
 } from './hub/index.js';
 export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
+export { findReference, weightsOf } from './inspection/find-reference.js';
+export {
+  type InspectAgainstOptions,
+  inspectAgainst,
+  type LayerComparison,
+  type NetworkComparison,
+} from './inspection/inspect-against.js';
+export { type Similarity, SimilaritySums } from './inspection/similarity.js';
 export { LayerError } from './layers/layer-error.js';
 export {
   type LayerOptions,

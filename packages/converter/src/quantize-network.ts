@@ -112,12 +112,13 @@ const EXACT_LIMIT = 2 ** 24;
 /**
  * Quantizes every layer of a float network. The event loop gets a turn between layers, so that progress can be drawn and a signal be handled.
  *
+ * @param options `seed`, by default 1, is of what a target draws at random
  * @throws InvalidArgumentError when an option is out of range, a layer is unknown, or the network is already quantized
  * @throws NotFiniteError naming the layer and index of a NaN or infinite weight
  */
 export async function quantizeNetwork(
   network: Network,
-  options: QuantizeNetworkOptions,
+  options: QuantizeNetworkOptions & { seed?: number },
 ): Promise<{ network: Network; report: QuantizationReport }> {
   if (options.target) {
     return quantizeToTarget(network, null, { ...options, target: options.target }, (from, layers) =>

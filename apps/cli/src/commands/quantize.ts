@@ -1,11 +1,14 @@
 import { realpath } from 'node:fs/promises';
 import {
+  type AllocationReport,
   type CalibrateOptions,
   type CalibrationReport,
   calibrateNetwork,
   checkOutputPath,
+  type LayerOptions,
   type QuantizationReport,
   quantizeNetwork,
+  writeFileAtomic,
   writeNetworkFile,
 } from '@dsconv/converter';
 import type { Network } from '@dsconv/models';
@@ -14,7 +17,7 @@ import { useBackend } from '../backends.js';
 import { openCalibrationPictures } from '../calibration.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
 import { FileError } from '../errors.js';
-import { bytes, decibels, table } from '../format.js';
+import { bytes, decibels, percent, table } from '../format.js';
 import { turn } from '../interruption.js';
 import { openNetwork } from '../networks.js';
 import {
@@ -25,7 +28,12 @@ import {
   remainder,
   withCommonOptions,
 } from '../options.js';
-import { createProgress } from '../progress.js';
+import { createStages } from '../progress.js';
+import { curveSvg } from '../report/curve-chart.js';
+import { layerSetting, part, positive, type SizeTarget, sizeTarget, targetOf } from '../targets.js';
+
+/** Sizes at which whole networks are made for a curve. */
+const CURVE_POINTS = 6;
 
 interface QuantizeOptions extends CommonOptions {
   output: string;
@@ -42,6 +50,11 @@ interface QuantizeOptions extends CommonOptions {
   filterMod?: { modulus: number; remainder: number };
   limit?: number;
   seed: number;
+  layer: Record<string, LayerOptions>;
+  targetSize?: SizeTarget;
+  targetBits?: number;
+  maxDrop?: number;
+  pareto?: string;
 }
 
 export const registerQuantize: RegisterCommand = (program, context) => {
@@ -51,6 +64,24 @@ export const registerQuantize: RegisterCommand = (program, context) => {
     .argument('<in>', 'float network: model.json of TensorFlow.js, its folder, or safetensors')
     .requiredOption('-o, --output <file>', 'safetensors file to write')
     .option('--bits <n>', 'weight bits, 2 to 8', integer, 4)
+    .option(
+      '--target-size <size>',
+      'choose bits by layer for a size, such as 10x smaller or 1.5MB',
+      sizeTarget,
+    )
+    .option('--target-bits <n>', 'choose bits by layer for so many bits per weight, scales counted', positive)
+    .option(
+      '--max-drop <part>',
+      'choose the smallest network that errs on at most so many pictures, such as 1%',
+      part,
+    )
+    .option('--pareto <file>', 'with one of these: write sizes and losses to <file>.svg and <file>.json')
+    .option(
+      '--layer <pattern=bits>',
+      'bits of some layers by name, * for anything, or bits/block; repeatable',
+      layerSetting,
+      {},
+    )
     .option('--block <n>', 'weights along the depth that share a scale', integer, 64)
     .option('--first-bits <n>', 'weight bits of the first convolution', integer, 8)
     .option('--depthwise-bits <n>', 'weight bits of depthwise convolutions', integer, 8)
@@ -78,6 +109,8 @@ export const registerQuantize: RegisterCommand = (program, context) => {
     'dsconv quantize mobilenet/model.json -o mobilenet-8bit.safetensors --bits 8',
     'dsconv quantize resnet50.safetensors -o resnet50-4bit.safetensors --bits 4 --block 64',
     'dsconv quantize mobilenet/ -o mobilenet-4bit.safetensors --block 32 --calibrate photos/ --limit 125',
+    "dsconv quantize resnet50.safetensors -o mixed.safetensors --target-size 10x --layer 'conv1=8' --layer 'layer4.*=3/64'",
+    'dsconv quantize mobilenet/ -o mixed.safetensors --target-bits 2.9 --calibrate photos/ --pareto curve',
   ]);
 };
 
@@ -89,7 +122,9 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
   checkRange('--depthwise-bits', depthwiseBits, 2, 8);
   checkRange('--activation-bits', activationBits ?? undefined, 2, 8);
   checkRange('--block', block, 1);
-  await checkOutputPath(output);
+  const target = targetOf(options);
+  const curve = options.pareto === undefined ? null : curvePaths(options.pareto);
+  for (const path of [output, ...(curve ?? [])]) await checkOutputPath(path);
   await checkNotSame(input, output);
   checkRange('--limit', options.limit, 1);
   await useBackend(options, io);
@@ -99,7 +134,7 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
       ? null
       : await openCalibrationPictures(options.calibrate, options, network);
   const label = pictures ? 'calibrate' : 'quantize';
-  const progress = createProgress(io, options.json === true, label, network.architecture.layers.length);
+  const progress = createStages(io, options.json === true, label);
   const common: CalibrateOptions = {
     bits,
     blockSize: block,
@@ -107,9 +142,9 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
     depthwiseBits,
     activationBits,
     scales: options.scales === 'f16' ? 'float16' : 'float32',
-    onProgress({ done, layer }) {
-      progress.update(done, layer ?? '');
-    },
+    layers: options.layer,
+    ...(target ? { target, curvePoints: curve ? CURVE_POINTS : 0 } : {}),
+    onProgress: progress.update,
   };
   let result: { network: Network; report: QuantizationReport | CalibrationReport };
   try {
@@ -117,6 +152,7 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
       ? await calibrateNetwork(network, pictures, { ...common, seed: options.seed })
       : await quantizeNetwork(network, {
           ...common,
+          seed: options.seed,
           method,
           ...(options.biasCorrection ? {} : { biasCorrection: false }),
         });
@@ -125,8 +161,23 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
   }
   await turn(io.signal);
   await writeNetworkFile(output, result.network);
+  const { allocation } = result.report;
+  if (curve && allocation) {
+    await writeFileAtomic(curve[0], new TextEncoder().encode(curveSvg(allocation)));
+    await writeFileAtomic(curve[1], new TextEncoder().encode(`${JSON.stringify(allocation, null, 1)}\n`));
+  }
   if (options.json) printJson(io, { ...result.report, output });
   else io.stdout.write(describe(result.report, output));
+}
+
+/** Predicted loss, and the measured one where there is one. */
+function describeChoice({ chosen, pictures }: AllocationReport): string {
+  const by = pictures > 0 ? `${pictures} pictures` : 'noise in place of pictures';
+  const measured =
+    chosen.measuredLoss === null
+      ? ''
+      : `; measured ${chosen.measuredLoss.toPrecision(3)}, ${percent(chosen.agreement, 1)} of the classes as in float`;
+  return `by ${by}: divergence from the float network predicted ${chosen.predictedLoss.toPrecision(3)} nats${measured}`;
 }
 
 /** The source must not be written over by what is made of it. */
@@ -137,6 +188,12 @@ async function checkNotSame(input: string, output: string): Promise<void> {
   }
 }
 
+/** `<name>.svg` and `<name>.json`, whichever of them was named. */
+function curvePaths(path: string): [string, string] {
+  const name = path.replace(/\.(svg|json)$/, '');
+  return [`${name}.svg`, `${name}.json`];
+}
+
 function describe(report: QuantizationReport | CalibrationReport, output: string): string {
   const { bytesBefore, bytesAfter, kernelBytesBefore, kernelBytesAfter, bitsPerWeight } = report;
   const rows = report.layers.map((layer) => [
@@ -144,6 +201,7 @@ function describe(report: QuantizationReport | CalibrationReport, output: string
     layer.kind,
     layer.shape.join('×'),
     `${layer.bits}`,
+    layer.shifters.includes('kds') ? `${layer.blockSize}` : layer.bits === 32 ? '-' : 'channel',
     bytes(layer.bytesBefore),
     bytes(layer.bytesAfter),
     decibels(layer.snrDb ?? Infinity),
@@ -151,9 +209,10 @@ function describe(report: QuantizationReport | CalibrationReport, output: string
   const change = (before: number, after: number): string =>
     `${bytes(before)} → ${bytes(after)}, ${(before / after).toFixed(2)} times smaller`;
   return [
-    table(['layer', 'kind', 'shape', 'bits', 'before', 'after', 'SNR'], rows, [3, 4, 5, 6]),
+    table(['layer', 'kind', 'shape', 'bits', 'block', 'before', 'after', 'SNR'], rows, [3, 4, 5, 6, 7]),
     `kernels  ${change(kernelBytesBefore, kernelBytesAfter)} (${bitsPerWeight.toFixed(3)} bits per weight)`,
     `file     ${change(bytesBefore, bytesAfter)}`,
+    ...(report.allocation ? [`chosen   ${describeChoice(report.allocation)}`] : []),
     'pictures' in report
       ? `fitted   on ${report.pictures} pictures`
       : `biases   corrected in ${report.correctedBiases} of ${report.layers.length} layers`,

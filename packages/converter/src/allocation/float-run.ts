@@ -35,6 +35,8 @@ export interface LayerTensors {
 }
 
 export interface FloatRunOptions {
+  /** Of the quantized convolutions that the structure is recorded with. Default null. */
+  activationBits?: number | null;
   /** Pictures at most; drawn by seed where there are more. */
   most: number;
   /** Bytes that activations may take. */
@@ -69,14 +71,14 @@ export class FloatRun {
     network: Network,
     plans: readonly { layer: LayerSpec; plan: LayerPlan }[],
     pictures: CalibrationPictures,
-    { most, memory, seed }: FloatRunOptions,
+    { most, memory, seed, activationBits = null }: FloatRunOptions,
   ): Promise<FloatRun> {
     const { architecture, weights } = network;
     const formats = new Map(
       plans.filter(({ layer }) => layer.kind !== 'norm').map(({ layer, plan }) => [layer.name, plan]),
     );
     const record = (batch: number): NetworkStructure =>
-      captureStructure(architecture, weights, formats, null, batch);
+      captureStructure(architecture, weights, formats, activationBits, batch);
     // Half of the memory is for what is tried beside the run itself.
     const chosen = choosePictures(pictures.count, Math.min(most, mostPictures(record(1), memory)), seed);
     const batch = largestDivisor(chosen.length, BATCH);
@@ -130,24 +132,19 @@ export class FloatRun {
   }
 
   /**
-   * The network's logits for all pictures, `[pictures, classes]`, with another output of the convolution that they stand before, or as it is.
-   * The run itself stays where it is.
+   * The network's logits for all pictures, `[pictures, classes]`, as it is or with something else for the convolution that they stand before. The
+   * run itself stays where it is.
+   *
+   * @param convolve computes that convolution, activation included
    */
-  logits(convolution?: ConvolutionNode, replacement?: LayerTensors): Float32Array {
+  logits(convolution?: ConvolutionNode, convolve?: (inputs: ConvolutionInputs) => Tensor4D): Float32Array {
     const { trace } = this.structure;
     const classes = trace.outputs[0]!.shape.at(-1)!;
     const all = new Float32Array(this.pictures * classes);
     let at = 0;
     for (const stream of this.streams) {
       const fork = stream.fork();
-      if (convolution && replacement) {
-        fork.settle(
-          tidy(() => {
-            const y = this.output(convolution, fork, replacement);
-            return finishFloat(convolution, y, fork.inputsOf(convolution));
-          }),
-        );
-      }
+      if (convolution && convolve) fork.settle(tidy(() => convolve(fork.inputsOf(convolution))));
       fork.advance(trace.nodes.length, this.convolve);
       const values = fork.output().dataSync() as Float32Array;
       fork.dispose();

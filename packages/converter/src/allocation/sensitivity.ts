@@ -8,6 +8,7 @@ import type { LayerSpec, Network } from '@dsconv/models';
 import { dispose, tensor1d, tensor4d } from '@tensorflow/tfjs-core';
 import type { CalibrationPictures } from '../calibration/calibrate-options.js';
 import { balancedBias } from '../calibration/fit-layer.js';
+import { finishFloat, runFloat } from '../calibration/stream.js';
 import type { ConvolutionNode } from '../calibration/structure.js';
 import type { LayerPlan, QuantizeProgress } from '../quantize-network.js';
 import { type Random, seededRandom } from '../random.js';
@@ -106,7 +107,9 @@ async function measureLayer(
   filter.dispose();
   const balanced = seen ? balancedBias(found, seen) : (bias ?? new Float32Array(layer.shape[3]));
   const replacement = { weights: tensor4d(found, [...layer.shape]), bias: tensor1d(balanced) };
-  const logits = run.logits(convolution, replacement);
+  const logits = run.logits(convolution, (inputs) =>
+    finishFloat(convolution, runFloat(convolution, inputs.x, replacement.weights, replacement.bias), inputs),
+  );
   dispose([replacement.weights, replacement.bias]);
   const loss = divergence(expected, logits, network.architecture.classes);
   // The tried form was rounded plainly: its own share of the noise is measured in that way too.

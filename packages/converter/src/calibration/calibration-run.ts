@@ -14,6 +14,7 @@ import {
 import { quantizeLayer } from '../quantize-network.js';
 import { seededRandom } from '../random.js';
 import { signalToNoise } from '../signal-to-noise.js';
+import { ActiveMeans } from './active-means.js';
 import { type CalibrateOptions, type CalibrationPictures, DEFAULT_FIT } from './calibrate-options.js';
 import { choosePictures, largestDivisor, mostPictures } from './choose-pictures.js';
 import { CovarianceAccumulator } from './covariance.js';
@@ -112,7 +113,7 @@ export class CalibrationRun {
     let found: FoundLayer;
     try {
       if (known) this.step(convolution, weights, floatBias, () => undefined);
-      found = known?.layer ?? (await this.quantize(convolution, weights, floatBias));
+      found = known?.layer ?? this.shift(convolution, await this.quantize(convolution, weights, floatBias));
     } finally {
       dispose([weights, ...(floatBias ? [floatBias] : [])]);
     }
@@ -146,6 +147,30 @@ export class CalibrationRun {
       : this.pass(convolution, weights, floatBias, layer.bias);
     if (!convolution.depthwise) this.rounded.push(name);
     return { filter, bias, snrDb: signalToNoise(exact, filter.dequantize()) };
+  }
+
+  /** Makes the means equal where the activation lets outputs through; both networks' pictures have arrived there. */
+  private shift(convolution: ConvolutionNode, found: FoundLayer): FoundLayer {
+    const { attributes } = convolution;
+    const ceiling =
+      attributes.activation === 'relu' ? Infinity : attributes.activation === 'relu6' ? 6 : null;
+    if (ceiling === null || found.bias === null) return found;
+    const means = new ActiveMeans(found.bias.length, ceiling);
+    const bias = tensor1d(found.bias);
+    const linear = {
+      ...convolution,
+      attributes: { ...attributes, activation: 'linear' as const, outputFormat: null },
+    };
+    this.quantized.forEach((quantized, n) => {
+      const wanted = this.float[n]!.outputOf(convolution);
+      if (wanted === null) return;
+      const y = tidy(() => runQuantized(linear, quantized.inputsOf(convolution), found.filter, bias));
+      means.add(y.dataSync() as Float32Array, wanted.dataSync() as Float32Array, this.quantized.length);
+      y.dispose();
+    });
+    bias.dispose();
+    const shifts = means.shifts();
+    return { ...found, bias: found.bias.map((value, c) => value + shifts[c]!) };
   }
 
   /** Takes both networks to the convolution, and the float one through it; `see` gets what both have there. */

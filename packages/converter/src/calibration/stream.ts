@@ -100,6 +100,12 @@ export class Stream {
     return this.read(this.structure.trace.outputs[0]!);
   }
 
+  /** Output of the convolution that was run last, or null where nothing will read it. It belongs to the stream. */
+  outputOf({ node }: ConvolutionNode): Tensor4D | null {
+    const output = node.outputs[0]!;
+    return this.values.has(output.value) ? (this.read(output) as Tensor4D) : null;
+  }
+
   /** Takes a result for the convolution that is run next, and goes on behind it. */
   settle(result: Tensor): void {
     this.define(this.structure.trace.nodes[this.next]!, [result]);
