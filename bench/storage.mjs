@@ -31,16 +31,11 @@ export async function storage() {
       for (const { bits, block } of SETTINGS) {
         const out = join(folder, 'quantized.safetensors');
         const started = performance.now();
-        const { layers: _, ...bytes } = await dsconv([
-          'quantize',
-          path,
-          '-o',
-          out,
-          '--bits',
-          `${bits}`,
-          '--block',
-          `${block}`,
-        ]);
+        const {
+          layers: _,
+          output: __,
+          ...bytes
+        } = await dsconv(['quantize', path, '-o', out, '--bits', `${bits}`, '--block', `${block}`]);
         rows.push({
           network: name,
           bits,

@@ -17,6 +17,9 @@ import { SourceTensors } from './source-tensors.js';
 /** Output channels of the first convolution at width 1. */
 const STEM_CHANNELS = 32;
 
+/** Those of the last one. */
+const LAST_CHANNELS = 1024;
+
 /**
  * @param wanted the architecture when the caller knows it
  * @throws FileFormatError, NotFiniteError
@@ -62,15 +65,28 @@ function detect({ tensors, layers }: LayersModelFile): ArchitectureConfig | null
   const stem = tensors.get('conv1/kernel')?.shape;
   const classes = tensors.get('conv_preds/kernel')?.shape[3];
   if (stem?.length !== 4 || !classes || !layers.has('conv_dw_1')) return null;
-  const width = stem[3]! / STEM_CHANNELS;
+  const width = widthOf(stem[3]!, tensors.get('conv_pw_13/kernel')?.shape[3] ?? 0);
   const input = [...layers.values()].find(({ className }) => className === 'InputLayer');
   const size = Array.isArray(input?.config.batch_input_shape) ? input.config.batch_input_shape[1] : undefined;
   return {
-    name: `mobilenet_v1_${Number.isInteger(width) ? width.toFixed(1) : width}`,
+    name: `mobilenet_v1_${width}`,
     channels: stem[2]!,
     classes,
     ...(typeof size === 'number' ? { inputSize: size } : {}),
   };
+}
+
+/**
+ * The width with the fewest digits that gives these channels, which are rounded down; as a network's name has it. Another one is checked, and
+ * refused, layer by layer.
+ */
+function widthOf(stem: number, last: number): string {
+  for (let digits = 1; digits <= 4; digits++) {
+    const width = Math.ceil((last / LAST_CHANNELS) * 10 ** digits) / 10 ** digits;
+    const isIt = Math.floor(LAST_CHANNELS * width) === last && Math.floor(STEM_CHANNELS * width) === stem;
+    if (isIt) return Number.isInteger(width) ? width.toFixed(1) : `${width}`;
+  }
+  return `${stem / STEM_CHANNELS}`;
 }
 
 function find(file: LayersModelFile, name: string, source: string): KerasLayer {

@@ -173,6 +173,9 @@ function detectResNet(tensors: Tensors): string | null {
 /** Widths that were published; several can have the same stem, so the last blocks decide. */
 const MOBILENET_WIDTHS = ['0.25', '0.35', '0.5', '0.75', '1.0', '1.1', '1.2', '1.3', '1.4'];
 
+/** Whatever else someone may have trained; of several with the same channels the narrowest, which is the same network. */
+const OTHER_WIDTHS = Array.from({ length: 296 }, (_, n) => ((n + 5) / 100).toFixed(2));
+
 function detectMobileNetV2(tensors: Tensors): string | null {
   if (!tensors.has('features.1.conv.0.0.weight') || !tensors.has('features.18.0.weight')) return null;
   const outputs = (name: string): number | undefined => tensors.get(`${name}.weight`)?.shape[0];
@@ -180,7 +183,7 @@ function detectMobileNetV2(tensors: Tensors): string | null {
     createArchitecture(`mobilenet_v2_${width}`).layers.every(
       ({ name, kind, shape }) => kind !== 'conv2d' || outputs(name) === shape[3],
     );
-  const width = MOBILENET_WIDTHS.find(fits);
+  const width = MOBILENET_WIDTHS.find(fits) ?? OTHER_WIDTHS.find(fits);
   return width === undefined ? null : `mobilenet_v2_${width}`;
 }
 

@@ -92,6 +92,8 @@ describe('equal to TensorFlow.js layers on the same parameters', () => {
     [0.5, 65, 3, 7, 'same'],
     [0.25, 161, 2, 10, 'same'],
     [0.25, 33, 1, 5, 'same'],
+    [0.35, 40, 2, 5, 'same'],
+    [1.3, 35, 1, 5, 'same'],
   ] as const)(
     'width %d, %i pixels, batch %i, %i classes, %s',
     async (width, side, batch, classes, padding) => {

@@ -125,6 +125,8 @@ describe('published names', () => {
     ARCHITECTURE_NAMES.filter((name) => createArchitecture(name).framework === 'pytorch').concat([
       'mobilenet_v2_0.5',
       'mobilenet_v2_1.4',
+      'mobilenet_v2_0.58',
+      'mobilenet_v2_2.50',
     ]),
   )('%s is found from names and shapes alone', (name) => {
     const { layers } = createArchitecture({ name, classes: 3, channels: 1 });
