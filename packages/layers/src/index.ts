@@ -1,3 +1,4 @@
+export { DivergedError } from './errors.js';
 export { fakeQuantize, fitScales, refitScales } from './filter/fake-quantize.js';
 export { type Partition, partitionOf, scaleShape } from './filter/partition.js';
 export type { ScaleTraining } from './filter/quantized-filter.js';
@@ -10,3 +11,23 @@ export {
 } from './keras/ds-depthwise-conv2d.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';
+export { type AdaptOptions, adapt, reestimateBatchNorm } from './training/adapt.js';
+export { type Augmentation, type Batch, batchesOf, type PictureSource } from './training/batches.js';
+export {
+  restoreOptimizer,
+  restoreSnapshot,
+  type Snapshot,
+  takeOptimizer,
+  takeSnapshot,
+} from './training/checkpoint.js';
+export { cosineRate, type FinetuneOptions, finetune, type Teacher } from './training/finetune.js';
+export { featureLoss, labelLoss, logitLoss } from './training/losses.js';
+export {
+  type EpochReport,
+  type LossFunction,
+  type TrainingPosition,
+  type TrainingProgress,
+  type TrainOptions,
+  type TrainResult,
+  train,
+} from './training/train.js';

@@ -23,8 +23,8 @@ const AXES = [0, 1, 2];
 /** Added to variances, PyTorch's default. */
 export const EPSILON = 1e-5;
 
-/** Share of the old statistics that stays at every step. */
-const MOMENTUM = 0.9;
+/** Share of the batch's statistics in the running ones at every step of training. */
+export const SHARE = 0.1;
 
 export interface Moments {
   mean: Tensor1D;
@@ -91,15 +91,15 @@ export class BatchNorm {
     this.variance = variable(values.variance, false);
   }
 
-  /** @param training use the batch's statistics, and move the running ones towards them */
-  apply(x: Tensor4D, training: boolean): Tensor4D {
+  /** @param share how far the running statistics move to those of the batch, which are used then; 0 uses the running ones */
+  apply(x: Tensor4D, share: number): Tensor4D {
     const [gamma, beta] = [this.gamma as unknown as Tensor1D, this.beta as unknown as Tensor1D];
-    if (!training) {
+    if (share === 0) {
       const factor = mul(gamma, rsqrt(add(this.variance, EPSILON)));
       return add(mul(x, factor), sub(beta, mul(this.mean, factor)));
     }
     const moments = momentsOf(x);
-    this.blend(moments, 1 - MOMENTUM);
+    this.blend(moments, share);
     return normalizeBatch(x, moments, gamma, beta);
   }
 

@@ -22,7 +22,7 @@ import { fakeQuantize, fitScales, refitScales } from '../filter/fake-quantize.js
 import { type Partition, scaleShape } from '../filter/partition.js';
 import { floatsOf, freezeFilter, type ScaleTraining } from '../filter/quantized-filter.js';
 import { scoped } from '../scoped.js';
-import { BatchNorm, EPSILON } from './batch-norm.js';
+import { BatchNorm, EPSILON, SHARE } from './batch-norm.js';
 
 /** How a layer begins. */
 export interface LayerStart {
@@ -155,10 +155,14 @@ export class TrainableLayer {
   }
 
   /** The layer as the quantized operator computes it, in float and with gradients. */
-  forward(x: Tensor4D, use: LayerUse, training: boolean): Tensor4D {
+  forward(x: Tensor4D, use: LayerUse, training: boolean, blend?: number): Tensor4D {
     if (training && this.scales === 'fitted') this.refit();
     const y = this.convolve(x);
-    const normalized = this.norm ? this.norm.apply(y, training) : this.bias ? add(y, this.bias) : y;
+    const normalized = this.norm
+      ? this.norm.apply(y, blend ?? (training ? SHARE : 0))
+      : this.bias
+        ? add(y, this.bias)
+        : y;
     const sum = (use.residual ? add(normalized, use.residual) : normalized) as Tensor4D;
     const out = use.activation === 'relu' ? relu(sum) : use.activation === 'relu6' ? relu6(sum) : sum;
     return use.onGrid ? this.onGrid(out) : out;

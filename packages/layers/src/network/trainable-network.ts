@@ -33,7 +33,12 @@ export interface TrainableOptions {
 export interface PassOptions {
   /** Scales follow the weights, and batch normalizations use the batch. Default false. */
   training?: boolean;
-  /** Called with what every layer gives, after its activation. */
+  /**
+   * Moves the running statistics of batch normalizations to this share of the batch's, and normalizes with the batch's, while nothing else changes. Default: not
+   * at all, or by a tenth in training.
+   */
+  blend?: number;
+  /** Called with what every layer gives, after its activation. Outputs then live as long as the caller's `tidy`. */
   onOutput?: (layer: string, output: Tensor4D) => void;
 }
 
@@ -92,19 +97,20 @@ export class TrainableNetwork {
    * @param x float32 `[N, height, width, channels]`, as `preprocess` makes it
    * @returns logits `[N, classes]`
    */
-  logits(x: Tensor4D, { training = false, onOutput }: PassOptions = {}): Tensor2D {
+  logits(x: Tensor4D, { training = false, blend, onOutput }: PassOptions = {}): Tensor2D {
     const layers = this.live;
-    return tidy(() =>
+    const pass = (): Tensor2D =>
       this.source.architecture.forward(x, {
         layers: this.norms,
         activationBits: this.source.activationBits,
         convolve: (input, spec, use) => {
-          const y = layers.get(spec.name)!.forward(input, use, training);
+          const y = layers.get(spec.name)!.forward(input, use, training, blend);
           onOutput?.(spec.name, y);
           return y;
         },
-      }),
-    );
+      });
+    // Outputs that are handed out belong to the caller's scope.
+    return onOutput ? pass() : tidy(pass);
   }
 
   /** What an optimizer moves. */

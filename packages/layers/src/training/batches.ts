@@ -1,0 +1,121 @@
+/** Pictures in memory, drawn in an order that depends on a seed alone. */
+import { InvalidArgumentError } from '@dsconv/core';
+
+/** Preprocessed pictures and their classes. */
+export interface Batch {
+  /** float32 `[N, height, width, channels]`. */
+  x: Float32Array;
+  shape: [number, number, number, number];
+  /** One class per picture, or null where there are none. */
+  labels: Int32Array | null;
+}
+
+/** Pictures that can be read one by one, any number of times. */
+export interface PictureSource {
+  readonly count: number;
+  /** `[height, width, channels]` of every picture, as the network reads it. */
+  readonly shape: readonly [number, number, number];
+  /** Fills `to` with picture `n`. */
+  read(n: number, to: Float32Array): void | Promise<void>;
+  /** Class of picture `n`; sources without labels have no such function. */
+  label?(n: number): number;
+}
+
+/** How pictures are changed before they are learned from. */
+export interface Augmentation {
+  /** Largest shift along either axis, in pixels; what moves in is filled with `fill`. Default 0. */
+  shift?: number;
+  /** Mirror half of the pictures. Default false. */
+  mirror?: boolean;
+  /** What lies outside of a picture, per channel, preprocessed: usually black. Default zeros. */
+  fill?: readonly number[];
+}
+
+/** Numbers in [0, 1) from a seed (mulberry32). */
+export function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Indices in a random order (Fisher and Yates). */
+export function shuffled(count: number, random: () => number): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, n) => n);
+  for (let n = count - 1; n > 0; n--) {
+    const other = Math.floor(random() * (n + 1));
+    [order[n], order[other]] = [order[other]!, order[n]!];
+  }
+  return order;
+}
+
+/**
+ * The batches of one epoch. The order and every augmentation depend on seed and epoch alone, so that training can be resumed. A last batch that is not full is
+ * left out, unless it is the only one.
+ *
+ * @param from the first batch to give, of those of the epoch
+ */
+export async function* batchesOf(
+  source: PictureSource,
+  size: number,
+  { seed, epoch, from = 0 }: { seed: number; epoch: number; from?: number },
+  augmentation: Augmentation = {},
+): AsyncGenerator<Batch> {
+  const count = batchCount(source, size);
+  const whole = Math.min(size, source.count);
+  const order = shuffled(source.count, generator(seed * 7919 + epoch));
+  const [height, width, channels] = source.shape;
+  const length = height * width * channels;
+  const plain = new Float32Array(length);
+  for (let n = from; n < count; n++) {
+    const random = generator((seed * 7919 + epoch) * 104729 + n + 1);
+    const x = new Float32Array(whole * length);
+    const labels = source.label ? new Int32Array(whole) : null;
+    for (let k = 0; k < whole; k++) {
+      const picture = order[n * whole + k]!;
+      await source.read(picture, plain);
+      augment(plain, source.shape, x.subarray(k * length, (k + 1) * length), augmentation, random);
+      if (labels) labels[k] = source.label!(picture);
+    }
+    yield { x, shape: [whole, height, width, channels], labels };
+  }
+}
+
+/** Batches of an epoch. */
+export function batchCount(source: PictureSource, size: number): number {
+  if (!Number.isInteger(size) || size < 1) {
+    throw new InvalidArgumentError(`batchSize is ${size}; expected a positive integer`);
+  }
+  if (source.count < 1) throw new InvalidArgumentError('there are no pictures; expected at least one');
+  return Math.max(1, Math.floor(source.count / size));
+}
+
+function augment(
+  from: Float32Array,
+  [height, width, channels]: readonly [number, number, number],
+  to: Float32Array,
+  { shift = 0, mirror = false, fill }: Augmentation,
+  random: () => number,
+): void {
+  const pick = (): number => Math.floor(random() * (2 * shift + 1)) - shift;
+  const [down, right] = [pick(), pick()];
+  const mirrored = mirror && random() < 0.5;
+  if (down === 0 && right === 0 && !mirrored) {
+    to.set(from);
+    return;
+  }
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const y = row + down;
+      const x = (mirrored ? width - 1 - column : column) + right;
+      const inside = y >= 0 && y < height && x >= 0 && x < width;
+      const at = (row * width + column) * channels;
+      for (let c = 0; c < channels; c++) {
+        to[at + c] = inside ? from[(y * width + x) * channels + c]! : (fill?.[c] ?? 0);
+      }
+    }
+  }
+}
