@@ -1,14 +1,30 @@
-import { inspectNetwork, type LayerSummary, type NetworkSummary, signalToNoise } from '@dsconv/converter';
-import { DSConvFilter, InvalidArgumentError } from '@dsconv/core';
+import {
+  findReference,
+  inspectNetwork,
+  type LayerSummary,
+  type NetworkSummary,
+  signalToNoise,
+  weightsOf,
+} from '@dsconv/converter';
+import { InvalidArgumentError } from '@dsconv/core';
 import type { Network } from '@dsconv/models';
 import { useBackend } from '../backends.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
+import { UsageError } from '../errors.js';
 import { bytes, decibels, table } from '../format.js';
+import { inspectBoth } from '../inspect-both.js';
 import { openNetwork } from '../networks.js';
-import { type CommonOptions, withCommonOptions } from '../options.js';
+import { type CommonOptions, integer, remainder, withCommonOptions } from '../options.js';
 
-interface InspectOptions extends CommonOptions {
+export interface InspectOptions extends CommonOptions {
   reference?: string;
+  against?: string;
+  pictures?: string;
+  html?: string;
+  pareto?: string;
+  filterMod?: { modulus: number; remainder: number };
+  limit: number;
+  seed: number;
   architecture?: string;
 }
 
@@ -18,20 +34,36 @@ export const registerInspect: RegisterCommand = (program, context) => {
     .description('show what is in a network: layers, shapes, bits, blocks, bytes, scales')
     .argument('<file|id>', 'quantized file, float network, or id of a network of the zoo')
     .option('--reference <file|id>', 'float network to compute signal-to-noise ratios against')
+    .option('--against <file|id>', 'float network to run beside it on --pictures: what each layer loses')
+    .option('--pictures <dir>', 'unlabelled pictures for --against')
+    .option('--limit <n>', 'run at most this many pictures, spread evenly over the set', integer, 32)
+    .option(
+      '--filter-mod <m=r>',
+      'only pictures whose number leaves remainder r when divided by m',
+      remainder,
+    )
+    .option('--seed <n>', 'of the choice of pictures where memory is short', integer, 1)
+    .option('--html <file>', 'with --against: write a report with charts to look at')
+    .option('--pareto <file>', 'a curve of quantize --pareto for the report, its .json')
     .option('--architecture <name>', 'such as resnet50, where the file does not tell')
     .action((file: string, options: InspectOptions) => inspect(file, options, context));
   withCommonOptions(command, [
     'dsconv inspect resnet20.fashion_mnist',
     'dsconv inspect mobilenet-8bit.safetensors --reference mobilenet/model.json --json',
+    'dsconv inspect mobilenet-4bit.safetensors --against mobilenet/ --pictures photos/ --html report.html',
   ]);
 };
 
 async function inspect(file: string, options: InspectOptions, { io }: Context): Promise<void> {
+  checkUsage(options);
+  if (options.against !== undefined) return inspectBoth(file, options, options.against, io);
   // Reading needs no backend; one that was asked for must be there all the same.
   if (options.backend !== undefined || options.verbose) await useBackend(options, io);
   const network = await openNetwork(file, options.architecture, { io, silent: options.json === true });
   const summary = inspectNetwork(network);
   if (options.reference !== undefined) {
+    // Finding out which form of the reference is meant takes a run of the network.
+    if (network.isQuantized) await useBackend(options, io);
     const reference = await openNetwork(options.reference, options.architecture);
     summary.layers = withRatios(summary.layers, network, reference);
   }
@@ -39,15 +71,34 @@ async function inspect(file: string, options: InspectOptions, { io }: Context): 
   else io.stdout.write(describe(file, summary));
 }
 
+/** @throws UsageError for options that do nothing without others */
+function checkUsage({ against, pictures, html, pareto, reference }: InspectOptions): void {
+  if (against !== undefined && pictures === undefined) {
+    throw new UsageError('--against runs both networks on pictures; expected --pictures <dir> with it');
+  }
+  if (against !== undefined && reference !== undefined) {
+    throw new UsageError('--against and --reference are given; expected one of them');
+  }
+  for (const [name, value] of Object.entries({ pictures, html })) {
+    if (value !== undefined && against === undefined) {
+      throw new UsageError(`--${name} is given without --against; expected a float network to compare with`);
+    }
+  }
+  if (pareto !== undefined && html === undefined) {
+    throw new UsageError('--pareto is given without --html; expected a report to put the curve into');
+  }
+}
+
 /** Signal-to-noise ratios against the reference instead of those that the file tells. */
-function withRatios(layers: readonly LayerSummary[], network: Network, reference: Network): LayerSummary[] {
+function withRatios(layers: readonly LayerSummary[], network: Network, float: Network): LayerSummary[] {
+  const reference = network.isQuantized && !float.isQuantized ? findReference(network, float) : float;
   const { name } = network.architecture;
   if (reference.architecture.name !== name) {
     throw new InvalidArgumentError(`the reference is a ${reference.architecture.name}; expected a ${name}`);
   }
   return layers.map((layer) => {
-    const exact = floatWeights(reference, layer.name);
-    const found = floatWeights(network, layer.name);
+    const exact = weightsOf(reference, layer.name);
+    const found = weightsOf(network, layer.name);
     if (exact.length !== found.length) {
       throw new InvalidArgumentError(
         `layer '${layer.name}' of the reference has ${exact.length} weights; expected ${found.length}`,
@@ -55,11 +106,6 @@ function withRatios(layers: readonly LayerSummary[], network: Network, reference
     }
     return { ...layer, snrDb: signalToNoise(exact, found) };
   });
-}
-
-function floatWeights(network: Network, layer: string): Float32Array {
-  const { filter } = network.weights.get(layer)!;
-  return filter instanceof DSConvFilter ? filter.dequantize() : filter;
 }
 
 function describe(file: string, summary: NetworkSummary): string {

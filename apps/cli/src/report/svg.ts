@@ -16,7 +16,7 @@ export function escapeText(text: string): string {
 export function plain(value: number): string {
   if (value === 0) return '0';
   const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+  return size >= 1e-4 && size < 1e5 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
 }
 
 /** For coordinates. */
@@ -46,8 +46,9 @@ export function ticks(from: number, to: number, count: number): number[] {
   return Array.from({ length: Math.floor(to / step + 1e-9) - first + 1 }, (_, n) => (first + n) * step);
 }
 
-/** Powers of ten within a range; with 2 and 5 of each where there are few. */
+/** Round numbers for a logarithmic scale: powers of ten, with some between them where there are few. */
 export function logTicks(from: number, to: number): number[] {
+  if (to < 8 * from) return ticks(from, to, 6);
   const powers: number[] = [];
   for (let power = Math.floor(Math.log10(from)); power <= Math.ceil(Math.log10(to)); power++)
     powers.push(power);
