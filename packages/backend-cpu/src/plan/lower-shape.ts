@@ -63,16 +63,66 @@ export const lowerPad: Lowering = (node, { resolve }) => {
   );
 };
 
-/** A permutation that moves axes of length 1 only leaves every value where it is. */
-export const lowerTranspose: Lowering = (node, { alias }) => {
+/** Up to so many rows a product with the unit matrix costs less than what it saves. */
+const MOST_TURNED = 16;
+
+/**
+ * A permutation that moves axes of length 1 only leaves every value where it is. One that brings a few planes behind their pixels, as from
+ * `[batch, 3, height, width]` to `[batch, height, width, 3]`, is a product with a unit matrix, which changes no value.
+ */
+export const lowerTranspose: Lowering = (node, { alias, resolve }) => {
   const { x } = node.inputs;
   const perm = node.attributes.perm as number[];
   const long = perm.filter((axis) => x!.shape[axis]! > 1);
-  if (long.some((axis, n) => n > 0 && axis < long[n - 1]!)) {
+  if (long.every((axis, n) => n === 0 || axis > long[n - 1]!)) {
+    alias(node.outputs[0]!, x!);
+    return null;
+  }
+  const turned = turnedBlocks(x!.shape, long);
+  if (!turned || turned.rows > MOST_TURNED) {
     throw new TraceError(
-      `operation Transpose of [${x!.shape}] by [${perm}] is not known to plans; expected one that moves axes of length 1`,
+      `operation Transpose of [${x!.shape}] by [${perm}] is not known to plans; expected one that moves axes of length 1, or ${MOST_TURNED} channels at most behind all others`,
     );
   }
-  alias(node.outputs[0]!, x!);
-  return null;
+  const { batch, rows, columns } = turned;
+  const unit = new Float32Array(rows * rows);
+  for (let n = 0; n < rows; n++) unit[n * rows + n] = 1;
+  return {
+    op: 'matMul',
+    a: resolve(x!),
+    b: unit,
+    batch,
+    m: columns,
+    k: rows,
+    n: rows,
+    transposeA: true,
+    transposeB: false,
+    aStride: rows * columns,
+    bStride: 0,
+    bias: null,
+    activation: 'linear',
+    leakyreluAlpha: 0,
+    slopes: null,
+    ...made(node),
+  };
 };
+
+/** The axes as `[batch, rows, columns]` of which the permutation makes `[batch, columns, rows]`, or null. */
+function turnedBlocks(
+  shape: readonly number[],
+  long: readonly number[],
+): { batch: number; rows: number; columns: number } | null {
+  const sorted = [...long].sort((a, b) => a - b);
+  const start = long.findIndex((axis, n) => axis !== sorted[n]);
+  const rest = long.slice(start);
+  const cut = rest.indexOf(sorted[start]!);
+  const swapped = [...rest.slice(cut), ...rest.slice(0, cut)];
+  if (swapped.some((axis, n) => axis !== sorted[start + n])) return null;
+  const sizeOf = (axes: readonly number[]): number =>
+    axes.reduce((product, axis) => product * shape[axis]!, 1);
+  return {
+    batch: sizeOf(long.slice(0, start)),
+    rows: sizeOf(rest.slice(cut)),
+    columns: sizeOf(rest.slice(0, cut)),
+  };
+}
