@@ -19,11 +19,11 @@ const leakyRelu: Translate = (node) => {
 /** Slopes broadcast to one side only: to the input. */
 const parametricRelu: Translate = (node) => {
   const [x, slope] = [node.input(0), node.input(1)];
+  if (slope.shape.length > x.shape.length)
+    node.fail(`has slopes of shape [${slope.shape}]; expected at most those of its input`);
   const { builder } = node;
   const order = leadingOrder([x], x.shape);
   const slopes = builder.operand(slope, x.shape.length, order);
-  if (slope.shape.length > x.shape.length)
-    node.fail(`has slopes of shape [${slope.shape}]; expected at most those of its input`);
   // TensorFlow.js looks at the last axis; one slope for all is a leaky ReLU.
   if (slope.constant && elementCount(slope.shape) === 1) {
     const attr = { T: typeAttribute('DT_FLOAT'), alpha: floatAttribute(slope.constant.data[0]!) };

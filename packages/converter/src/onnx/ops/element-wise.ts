@@ -108,7 +108,8 @@ const divide: Translate = (node) => {
 
 const power: Translate = (node) => {
   const [x, exponent] = [node.input(0), node.input(1)];
-  const number = exponent.constant?.data.length === 1 ? exponent.constant.data[0] : undefined;
+  const isNumber = exponent.constant?.data.length === 1 && exponent.shape.length <= x.shape.length;
+  const number = isNumber ? exponent.constant!.data[0] : undefined;
   if (x.dtype === 'float32' && number === 2) return mapped(node, x, 'Square', { nonNegative: true });
   if (x.dtype === 'float32' && number === 0.5) return mapped(node, x, 'Sqrt', { nonNegative: true });
   if (number !== undefined && x.dtype === 'float32') return withNumber(node, x, 'Pow', number);

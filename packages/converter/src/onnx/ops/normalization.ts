@@ -118,7 +118,8 @@ const groupNormalization: Translate = (node) => {
   const x = node.input(0);
   const [batch, channels] = x.shape as [number, number];
   const groups = node.int('num_groups', 0);
-  if (x.shape.length < 3 || !(groups >= 1) || channels % groups !== 0) {
+  node.rank(x, 3, 4, 5);
+  if (!(groups >= 1) || channels % groups !== 0) {
     node.fail(`has num_groups ${groups} for ${channels} channels; expected a divisor`);
   }
   const split = [batch, groups, channels / groups, ...x.shape.slice(2)];
@@ -160,7 +161,8 @@ const lpNormalization: Translate = (node) => {
   const p = node.int('p', 2);
   if (p !== 1 && p !== 2) node.fail(`has p ${p}; expected 1 or 2`);
   const sum = reduced(node, mapped(node, x, p === 1 ? 'Abs' : 'Square'), 'Sum', [axis]);
-  return combined(node, [x, p === 1 ? sum : mapped(node, sum, 'Sqrt')], 'RealDiv');
+  // Zeros stay zeros.
+  return combined(node, [x, p === 1 ? sum : mapped(node, sum, 'Sqrt')], 'DivNoNan');
 };
 
 /** Along one axis since opset 13; before, over all axes from one on. */
