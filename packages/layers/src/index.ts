@@ -9,6 +9,7 @@ export {
   type DSDepthwiseConv2DArgs,
   dsDepthwiseConv2d,
 } from './keras/ds-depthwise-conv2d.js';
+export { replaceHead } from './network/replace-head.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';
 export { type AdaptOptions, adapt, reestimateBatchNorm } from './training/adapt.js';
@@ -25,6 +26,7 @@ export { featureLoss, labelLoss, logitLoss } from './training/losses.js';
 export {
   type EpochReport,
   type LossFunction,
+  type ResumePoint,
   type TrainingPosition,
   type TrainingProgress,
   type TrainOptions,

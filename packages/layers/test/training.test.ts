@@ -12,6 +12,7 @@ import {
   DivergedError,
   finetune,
   type PictureSource,
+  type ResumePoint,
   reestimateBatchNorm,
   restoreSnapshot,
   TrainableNetwork,
@@ -139,28 +140,32 @@ describe('finetune', () => {
 
   test('ends after the step when asked to, and goes on from there', async () => {
     const source = quarters(64, 3);
+    const options = { source, epochs: 2, batchSize: 16, learningRate: 1e-3, augmentation: { shift: 1 } };
     const whole = new TrainableNetwork(quantized(floatNetwork(), 3));
-    const options = { source, epochs: 2, batchSize: 16, optimizer: 'sgd' as const, learningRate: 1e-3 };
     await finetune(whole, options);
     const parts = new TrainableNetwork(quantized(floatNetwork(), 3));
     const stop = new AbortController();
+    const points: ResumePoint[] = [];
     const first = await finetune(parts, {
       ...options,
       signal: stop.signal,
       onStep: ({ step }) => step === 3 && stop.abort(),
+      onCheckpoint: async (point) => void points.push(point),
     });
     expect(first).toMatchObject({ aborted: true, position: { step: 3 } });
-    const saved = await takeSnapshot(parts.state);
     const resumed = new TrainableNetwork(quantized(floatNetwork(), 3));
-    restoreSnapshot(resumed.state, saved);
+    restoreSnapshot(resumed.state, await takeSnapshot(parts.state));
     const steps: number[] = [];
     const second = await finetune(resumed, {
       ...options,
-      position: first.position,
+      resume: points.at(-1)!,
       onStep: ({ step }) => steps.push(step),
     });
     expect(steps).toEqual([4, 5, 6, 7, 8]);
     expect(second.aborted).toBe(false);
+    // The very training that was not interrupted.
+    const [wanted, found] = await Promise.all([takeSnapshot(whole.state), takeSnapshot(resumed.state)]);
+    for (const [name, { values }] of wanted) expect(found.get(name)!.values, name).toEqual(values);
     for (const network of [whole, parts, resumed]) network.dispose();
   });
 

@@ -16,7 +16,13 @@ import {
 import { DivergedError } from '../errors.js';
 import type { TrainableNetwork } from '../network/trainable-network.js';
 import { type Augmentation, type Batch, batchCount, batchesOf, type PictureSource } from './batches.js';
-import { restoreSnapshot, type Snapshot, takeSnapshot } from './checkpoint.js';
+import {
+  restoreOptimizer,
+  restoreSnapshot,
+  type Snapshot,
+  takeOptimizer,
+  takeSnapshot,
+} from './checkpoint.js';
 
 /** One step's tensors, which live until the loss is computed. */
 export interface StepTensors {
@@ -62,6 +68,14 @@ export interface TrainingPosition {
   bestScore: number | null;
 }
 
+/** All that training needs to go on, beside the network's variables. */
+export interface ResumePoint {
+  position: TrainingPosition;
+  /** Variables of the best epoch, or null where none was scored. */
+  best: Snapshot | null;
+  optimizer: Snapshot;
+}
+
 export interface TrainOptions {
   source: PictureSource;
   loss: LossFunction;
@@ -77,8 +91,10 @@ export interface TrainOptions {
   validate?: (network: TrainableNetwork) => Promise<number>;
   /** Epochs without a better score after which training ends. Default: none. */
   patience?: number;
-  /** Where to begin, after a checkpoint was restored. */
-  position?: TrainingPosition;
+  /** Where to begin, once the network's variables are those of that moment. */
+  resume?: ResumePoint;
+  /** Called after every epoch, and when training is ended by the signal: what to keep for going on later. */
+  onCheckpoint?: (point: ResumePoint) => Promise<void>;
   onStep?: (progress: TrainingProgress) => void;
   onEpoch?: (report: EpochReport) => void | Promise<void>;
   /** Ends training after the current step. */
@@ -105,8 +121,10 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   }
   const perEpoch = batchCount(source, batchSize);
   const loop = new Loop(network, options, perEpoch);
-  let best: Snapshot | null = await takeSnapshot(network.state);
-  let bestScore = options.position?.bestScore ?? (validate ? await validate(network) : null);
+  const { resume, optimizer } = options;
+  if (resume) await restoreOptimizer(optimizer, resume.optimizer);
+  let best: Snapshot = resume?.best ?? (await takeSnapshot(network.state));
+  let bestScore = resume?.position.bestScore ?? (validate ? await validate(network) : null);
   let sinceBest = 0;
   const reports: EpochReport[] = [];
   const finish = (aborted: boolean): TrainResult => ({
@@ -114,13 +132,23 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
     position: { step: loop.step, bestScore },
     aborted,
   });
+  const checkpoint = async (): Promise<void> => {
+    await options.onCheckpoint?.({
+      position: { step: loop.step, bestScore },
+      best: validate ? best : null,
+      optimizer: await takeOptimizer(optimizer),
+    });
+  };
   try {
     for (let epoch = Math.floor(loop.step / perEpoch); epoch < epochs; epoch++) {
       const from = loop.step - epoch * perEpoch;
       const losses: number[] = [];
       for await (const batch of batchesOf(source, batchSize, { seed, epoch, from }, augmentation)) {
         losses.push(await loop.run(batch));
-        if (options.signal?.aborted) return finish(true);
+        if (options.signal?.aborted) {
+          await checkpoint();
+          return finish(true);
+        }
       }
       const score = validate ? await validate(network) : null;
       const isBest = score === null || bestScore === null || score > bestScore;
@@ -133,6 +161,7 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
       const report = { epoch: epoch + 1, loss, score, isBest };
       reports.push(report);
       await options.onEpoch?.(report);
+      await checkpoint();
       if (sinceBest >= patience) break;
     }
   } catch (error) {
@@ -155,7 +184,7 @@ class Loop {
     private readonly options: TrainOptions,
     private readonly perEpoch: number,
   ) {
-    this.step = options.position?.step ?? 0;
+    this.step = options.resume?.position.step ?? 0;
     this.first = this.step;
     this.steps = options.epochs * perEpoch;
   }
