@@ -1,4 +1,7 @@
-/** How long it takes to quantize a network with rounding only, on one core: the whole command, from its start to the written file. */
+/**
+ * How long it takes to quantize a network without pictures, on one core: the whole command, from its start to the written file. Processor time
+ * beside time on the clock, because the core is shared with others.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -55,20 +58,22 @@ export async function conversion() {
 }
 
 async function timed(row, args, input, output, pinned) {
-  const seconds = [];
+  const runs = [];
   for (let run = 0; run < RUNS; run++) {
     const started = performance.now();
-    await dsconv(args, pinned);
-    seconds.push((performance.now() - started) / 1000);
+    const cpuSeconds = await dsconv(args, pinned);
+    runs.push({ cpuSeconds, seconds: (performance.now() - started) / 1000 });
     if (output === null) await rm(args[args.indexOf('-o') + 1], { recursive: true, force: true });
   }
   const sizeOf = async (path) => (path === null ? null : (await stat(path)).size);
+  const median = (key) => runs.map((run) => run[key]).toSorted((a, b) => a - b)[Math.floor(RUNS / 2)];
   return {
     ...row,
     bytesBefore: await sizeOf(input),
     bytesAfter: await sizeOf(output),
-    seconds: seconds.toSorted((a, b) => a - b)[Math.floor(RUNS / 2)],
-    runs: seconds,
+    cpuSeconds: median('cpuSeconds'),
+    seconds: median('seconds'),
+    runs,
   };
 }
 
@@ -82,14 +87,22 @@ function canPin() {
   }
 }
 
+/** Tells this process at its end how long it computed, all its threads together. */
+const TELL_CPU = 'data:text/javascript,process.on("exit",()=>process.send(process.cpuUsage()))';
+
+/** @returns processor time in seconds */
 function dsconv(args, pinned) {
-  const node = [process.execPath, DSCONV, ...args, '--json'];
+  const node = [process.execPath, '--import', TELL_CPU, DSCONV, ...args, '--json'];
   const [command, ...rest] = pinned ? ['taskset', '-c', '0', ...node] : node;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    let used = null;
+    child.on('message', ({ user, system }) => {
+      used = (user + system) / 1e6;
+    });
     child.on('error', reject);
     child.on('close', (code) => {
-      if (code === 0) resolve();
+      if (code === 0 && used !== null) resolve(used);
       else reject(new Error(`dsconv ${args.join(' ')} ended with exit code ${code}`));
     });
   });
