@@ -6,10 +6,12 @@ import type { Io } from './io.js';
 export interface Context {
   readonly io: Io;
   exitCode: number;
+  /** Set by commands that end by themselves after Ctrl-C, such as with a checkpoint. Others are left where they are. */
+  finishesOnInterrupt: boolean;
 }
 
 export function createContext(io: Io): Context {
-  return { io, exitCode: EXIT_OK };
+  return { io, exitCode: EXIT_OK, finishesOnInterrupt: false };
 }
 
 /** Adds one command to the program. */

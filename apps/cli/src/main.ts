@@ -1,4 +1,4 @@
-import { createContext, printJson } from './context.js';
+import { type Context, createContext, printJson } from './context.js';
 import { EXIT_OK, errorAsJson, exitCodeOf, InterruptedError, toDSConvError } from './errors.js';
 import { type Io, processIo } from './io.js';
 import { createProgram, isHelp } from './program.js';
@@ -11,7 +11,7 @@ import { createProgram, isHelp } from './program.js';
  */
 export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
   const context = createContext(io);
-  const interruption = watchSignal(io.signal);
+  const interruption = watchSignal(io.signal, context);
   try {
     const work = createProgram(context).parseAsync(argv, { from: 'user' });
     await Promise.race([work, interruption.promise]);
@@ -32,12 +32,17 @@ function report(error: unknown, argv: readonly string[], io: Io): number {
   return exitCodeOf(typed);
 }
 
-/** A promise that rejects when the signal is aborted, so that no command has to be asked to end. */
-function watchSignal(signal: AbortSignal | undefined): { promise: Promise<never>; stop(): void } {
+/** A promise that rejects when the signal is aborted, so that no command has to be asked to end, but those that end by themselves. */
+function watchSignal(
+  signal: AbortSignal | undefined,
+  context: Context,
+): { promise: Promise<never>; stop(): void } {
   let stop = () => {};
   const promise = new Promise<never>((_, reject) => {
     if (!signal) return;
-    const abort = () => reject(new InterruptedError());
+    const abort = () => {
+      if (!context.finishesOnInterrupt) reject(new InterruptedError());
+    };
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort);
     stop = () => signal.removeEventListener('abort', abort);

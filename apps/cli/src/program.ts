@@ -1,10 +1,12 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { registerAdapt } from './commands/adapt.js';
 import { registerBench } from './commands/bench.js';
 import { registerClassify } from './commands/classify.js';
 import { registerConvert } from './commands/convert.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
+import { registerFinetune } from './commands/finetune.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerModels } from './commands/models.js';
 import { registerQuantize } from './commands/quantize.js';
@@ -42,6 +44,8 @@ downloaded when first used: DSCONV_CACHE is the folder they are kept in, DSCONV_
     registerConvert,
     registerClassify,
     registerEval,
+    registerFinetune,
+    registerAdapt,
     registerInspect,
     registerModels,
     registerDoctor,

@@ -17,8 +17,13 @@ const NO_NUMBERS = 'the names of the pictures carry no class index (NNNN.jpg)';
  *
  * @param path a folder, or one binary or IDX file
  * @param classes null where labels do not matter: then none is looked for
+ * @param part of a published set that a folder holds whole
  */
-export async function openDataSet(path: string, classes: ClassNames | null): Promise<DataSet> {
+export async function openDataSet(
+  path: string,
+  classes: ClassNames | null,
+  part: 'train' | 'test' = 'test',
+): Promise<DataSet> {
   const status = await stat(path).catch((error: unknown) => {
     throw toDSConvError(error, path);
   });
@@ -33,8 +38,11 @@ export async function openDataSet(path: string, classes: ClassNames | null): Pro
   }
   const pictures = contents.files.filter(isPictureName);
   if (pictures.length > 0) return openPictures(path, pictures, classes);
-  const binary = preferred(contents.files.filter((name) => name.endsWith('.bin')));
-  const idx = preferred(contents.files.filter(isIdxImages));
+  const binary = preferred(
+    contents.files.filter((name) => name.endsWith('.bin')),
+    part,
+  );
+  const idx = preferred(contents.files.filter(isIdxImages), part);
   if (binary.length > 0 || idx.length > 0) {
     const parts = await Promise.all([...binary, ...idx].map((name) => openFile(join(path, name))));
     const unlabelled = parts.find((part) => part.unlabelled !== null)?.unlabelled ?? null;
@@ -44,10 +52,11 @@ export async function openDataSet(path: string, classes: ClassNames | null): Pro
   return openClassFolders(path, contents, classes);
 }
 
-/** Where a folder holds both parts of a published set, the test part is meant. */
-function preferred(names: string[]): string[] {
-  const test = names.filter((name) => /test|t10k|val/i.test(name));
-  return test.length > 0 ? test : names;
+/** Where a folder holds both parts of a published set, one of them is meant. */
+function preferred(names: string[], part: 'train' | 'test'): string[] {
+  const isTest = (name: string): boolean => /test|t10k|val/i.test(name);
+  const meant = names.filter((name) => isTest(name) === (part === 'test'));
+  return meant.length > 0 ? meant : names;
 }
 
 async function openFile(file: string): Promise<DataSet> {
