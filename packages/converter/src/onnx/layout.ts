@@ -31,26 +31,41 @@ export function isSameMemory(shape: readonly number[], a: Order, b: Order): bool
 }
 
 /**
- * The order that a reshaped value has when its memory stays as it is, or null when it has to be in ONNX's order first. Axes that are merged must
- * lie side by side, which height and width do.
+ * The order that a reshaped value has when its memory stays as it is, or null when it has to be moved first. Axes that are merged must lie side by
+ * side, which height and width do.
  */
 export function reshapedOrder(from: readonly number[], order: Order, to: readonly number[]): Order | null {
   const groups = matchAxes(from, to);
   if (!groups) return null;
-  const position = new Map(order.map((axis, n) => [axis, n]));
-  const placed: { at: number; to: number[] }[] = [];
   // Axes of length 1 lie wherever they like.
   const long = order.filter((axis) => from[axis] !== 1);
   const rankOf = new Map(long.map((axis, n) => [axis, n]));
+  const places: number[] = [];
   for (const group of groups) {
-    const axes = group.from.filter((axis) => from[axis] !== 1);
-    const first = axes.length === 0 ? null : rankOf.get(axes[0]!)!;
-    if (axes.some((axis, n) => rankOf.get(axis) !== first! + n)) return null;
-    const at = first === null ? (placed.at(-1)?.at ?? -1) : position.get(axes[0]!)!;
-    placed.push({ at, to: group.to });
+    const ranks = group.from.flatMap((axis) => rankOf.get(axis) ?? []);
+    if (ranks.some((rank, n) => rank !== ranks[0]! + n)) return null;
+    places.push(ranks[0] ?? places.at(-1) ?? -1);
   }
-  const sorted = placed.map((group, n) => ({ ...group, n })).sort((a, b) => a.at - b.at || a.n - b.n);
-  return sorted.flatMap((group) => group.to);
+  return byPlace(groups, places).flatMap((group) => group.to);
+}
+
+/** An order from which the reshape needs no moving, as near as can be to the one that the value has. */
+export function orderForReshape(from: readonly number[], order: Order, to: readonly number[]): Order {
+  const groups = matchAxes(from, to);
+  if (!groups) return plain(from.length);
+  const places: number[] = [];
+  for (const group of groups) {
+    const own = group.from.filter((axis) => from[axis] !== 1).map((axis) => order.indexOf(axis));
+    places.push(own.length > 0 ? Math.min(...own) : (places.at(-1) ?? -1));
+  }
+  return byPlace(groups, places).flatMap((group) => group.from);
+}
+
+function byPlace<T>(groups: readonly T[], places: readonly number[]): T[] {
+  return groups
+    .map((group, n) => ({ group, n }))
+    .sort((a, b) => places[a.n]! - places[b.n]! || a.n - b.n)
+    .map(({ group }) => group);
 }
 
 /** Splits two shapes into runs of axes with the same number of elements, as small as possible; null where a length is 0. */

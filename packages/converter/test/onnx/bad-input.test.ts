@@ -277,6 +277,11 @@ describe('a graph that is not converted', () => {
       /has weights of shape \[2,3,1,1\] in 1 groups for 4 channels/,
     ],
     ['a window larger than the picture', one('MaxPool', { kernel_shape: [9, 9] }), /has an output of shape/],
+    [
+      'a window of border alone',
+      one('AveragePool', { kernel_shape: [2, 2], pads: [2, 0, 0, 0] }),
+      /has pads \[2,0,0,0\] for a window of \[2,2\]; expected less/,
+    ],
     ['no window', one('MaxPool'), /has kernel_shape \[\]; expected 2 integers/],
     [
       'a shape that depends on values',

@@ -86,6 +86,23 @@ describe('shapes', () => {
   });
 });
 
+describe('channels shuffled between groups', () => {
+  it('are moved once, and stay last', async () => {
+    const m = new OnnxModel();
+    m.input('x', [2, 6, 4, 5]);
+    const w = m.constant('w', [6, 6, 1, 1], numbers(36));
+    let x = m.node('Conv', ['x', w]);
+    for (let n = 0; n < 2; n++) {
+      const split = m.node('Reshape', [x, m.numbers([2, 2, 3, 4, 5])]);
+      const turned = m.node('Transpose', [split], { perm: [0, 2, 1, 3, 4] });
+      x = m.node('Conv', [m.node('Reshape', [turned, m.numbers([2, 6, 4, 5])]), w]);
+    }
+    m.output(m.node('GlobalAveragePool', [x], {}, { outputs: ['y'] }));
+    const imported = await expectAsRuntime(m.bytes(), { x: feed([2, 6, 4, 5]) }, { tolerance: 1e-5 });
+    expect(operators(imported).Transpose).toBe(3);
+  });
+});
+
 describe('parts', () => {
   it.each<[string, number[], Attributes, Both?]>([
     ['Slice', [2, 6, 5, 7], { starts: [1, -4], ends: [3, 9], axes: [2, 3] }, { opset: 9 }],

@@ -37,6 +37,8 @@ const pad: Translate = (node) => {
     const [less, more] = [Math.max(0, -begin[n]!), Math.max(0, -end[n]!)];
     return { start: less, step: 1, count: size - less - more };
   });
+  if (cut.some(({ count }) => !(count > 0)))
+    node.fail(`cuts all of [${node.builder.describe(given.shape)}] away; expected less`);
   const x = sliced(node, given, cut);
   const borders = x.shape.map((_, n): [number, number] => [Math.max(0, begin[n]!), Math.max(0, end[n]!)]);
   if (borders.every(([a, b]) => a === 0 && b === 0)) return { ...x, name: node.name };

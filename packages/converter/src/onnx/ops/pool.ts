@@ -44,7 +44,14 @@ function poolingOf(node: NodeContext): { x: Value; window: Window; sizes: number
   const x = node.input(0);
   node.rank(x, 4);
   const sizes = x.shape.slice(2);
-  return { x, window: readWindow(node, sizes, node.ints('kernel_shape', [], 2)), sizes };
+  const window = readWindow(node, sizes, node.ints('kernel_shape', [], 2));
+  // A window of border alone has nothing to pool.
+  if (window.kernel.some((n, axis) => window.begin[axis]! >= n || window.end[axis]! >= n)) {
+    node.fail(
+      `has pads [${window.begin},${window.end}] for a window of [${window.kernel}]; expected less than the window`,
+    );
+  }
+  return { x, window, sizes };
 }
 
 /** The input with its border, and the padding that is left to do. */

@@ -3,7 +3,7 @@ import { typeAttribute } from '../../graph/attributes.js';
 import { TYPED } from '../builder.js';
 import { broadcastShape, ints } from '../constant.js';
 import { permutation } from '../fold/shapes.js';
-import { channelsLast, permute, plain, reshapedOrder } from '../layout.js';
+import { channelsLast, orderForReshape, permute, plain, reshapedOrder } from '../layout.js';
 import type { NodeContext, Translate } from '../node-context.js';
 import { computed, type Value } from '../value.js';
 import { flattened, reshapeTarget, squeezed, unsqueezed } from './parameters.js';
@@ -15,8 +15,8 @@ export function reshaped(node: NodeContext, x: Value, shape: readonly number[]):
   if (shape.join() === x.shape.join()) return { ...x, name: node.name };
   const kept = reshapedOrder(x.shape, x.order, shape);
   if (!kept && isRowsOfPictures(node, x, shape)) return rowsOfPictures(node, x, shape);
-  const from = kept ? x.order : plain(x.shape.length);
-  const order = kept ?? plain(shape.length);
+  const from = kept ? x.order : orderForReshape(x.shape, x.order, shape);
+  const order = kept ?? reshapedOrder(x.shape, from, shape) ?? plain(shape.length);
   const reference = builder.reshape(builder.lay(x, from), permute(shape, order));
   return computed(node.name, reference, shape, order, { dtype, nonNegative, quantized });
 }

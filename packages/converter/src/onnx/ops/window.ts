@@ -12,7 +12,7 @@ export interface Window {
   /** Border that the node asks for. */
   begin: number[];
   end: number[];
-  /** What windows need behind that border where their number is rounded up; below 0 where they need less of it. */
+  /** What windows need behind that border where their number is rounded up. */
   beyond: number[];
   /** Sizes of the output. */
   out: number[];
@@ -72,9 +72,7 @@ function setAxis(node: NodeContext, window: Window, n: number, size: number): vo
     // A window that would begin behind the picture and its border in front is left out.
     if ((out - 1) * stride >= size + window.begin[n]!) out--;
   }
-  const beyond = (out - 1) * stride + covered - padded;
-  // Less than the border only where the window that was left out would have stood in it.
-  window.beyond[n] = out > Math.floor(steps) ? Math.max(0, beyond) : Math.max(-window.end[n]!, beyond);
+  window.beyond[n] = Math.max(0, (out - 1) * stride + covered - padded);
   window.out[n] = out;
 }
 
@@ -93,7 +91,7 @@ export function isSame(window: Window, sizes: readonly number[]): boolean {
 }
 
 export function isUnpadded({ begin, end, beyond }: Window): boolean {
-  return begin.every((n) => n === 0) && end.every((n, axis) => n + beyond[axis]! === 0);
+  return [...begin, ...end, ...beyond].every((n) => n === 0);
 }
 
 /** The padding of a convolution of TensorFlow.js. */
