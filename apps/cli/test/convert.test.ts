@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GraphFiles, typed, windows } from '../../../packages/converter/test/support/graph-files.js';
 import { fillWeights, saveLayers } from '../../../packages/converter/test/support/layers-files.js';
+import { OnnxModel } from '../../../packages/converter/test/support/onnx/model.js';
 import { dsconv, dsconvWith, temporaryFolder, writeFloat } from './support.js';
 
 const folder = temporaryFolder();
@@ -93,6 +94,38 @@ describe('convert', () => {
     await fails(2, /Expected numbers separated by commas/, source, '--mean', 'a');
     await fails(2, /Expected a number from 0.01 to 1/, source, '--crop', '7');
     await fails(1, /nowhere/, source, '--calibrate', path('nowhere'));
+  });
+
+  it('takes an ONNX model by what is in the file, with channels first or last', async () => {
+    const m = new OnnxModel(13);
+    m.input('x', ['N', 3, 8, 8]);
+    const numbers = (length: number): number[] => Array.from({ length }, (_, n) => Math.sin(n * 2.7));
+    const how = [m.numbers(0.05, 'float32'), m.numbers(0, 'uint8')];
+    const stem = m.node('Conv', ['x', m.constant('w', [16, 3, 3, 3], numbers(432))], {}, { name: 'stem' });
+    const rounded = m.node('DequantizeLinear', [m.node('QuantizeLinear', [stem, ...how]), ...how]);
+    m.output(m.node('Conv', [rounded, m.constant('v', [4, 16, 1, 1], numbers(64))], {}, { outputs: ['y'] }));
+    m.output(m.node('Reshape', ['x', m.numbers([1, 192])], {}, { outputs: ['z'], name: 'flat' }));
+    writeFileSync(path('network.data'), m.bytes());
+    const first = await convert(path('network.data'), '-o', path('onnx-first'));
+    expect(first).toMatchObject({ code: 0, err: '' });
+    expect(first.out).toMatch(
+      /^dropped {2}1 QuantizeLinear: rounding of activations is left to the conversion$/m,
+    );
+    expect(first.out).toMatch(
+      /^note {5}the open batch became 1, since node 'flat' \(Reshape\) needs to know it$/m,
+    );
+    expect(first.out).toMatch(/^compared y: \d+\.\d dB on random inputs$/m);
+    const last = await convert(path('network.data'), '-o', path('onnx-last'), '--nhwc', '--json');
+    const report = last.json<{ format: string; verification: { outputs: object[] } }>();
+    expect(report.format).toBe('onnx');
+    expect(report.verification.outputs[0]).toMatchObject({ name: 'y', shape: [1, 6, 6, 4] });
+    writeFileSync(path('cut.onnx'), m.bytes().subarray(0, 300));
+    const cut = await convert(path('cut.onnx'), '-o', path('none'));
+    expect(cut).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/cut\.onnx: the model is damaged at byte/),
+    });
+    expect(existsSync(path('none'))).toBe(false);
   });
 
   it('takes a LayersModel, and fits it on pictures in class folders whose labels do not matter', async () => {

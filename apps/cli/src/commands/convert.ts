@@ -4,6 +4,7 @@ import {
   type ConvertOptions,
   convertModel,
   type LayerOptions,
+  type LeftNode,
   type ModelPictures,
   writeModelFiles,
 } from '@dsconv/converter';
@@ -33,6 +34,7 @@ interface Options extends CommonOptions {
   activationBits: number | 'none';
   layer: Record<string, LayerOptions>;
   inputShape: Record<string, number[]>;
+  nhwc?: boolean;
   verify: boolean;
   biasCorrection: boolean;
   calibrate?: string;
@@ -48,8 +50,10 @@ interface Options extends CommonOptions {
 export const registerConvert: RegisterCommand = (program: Command, context) => {
   const command = program
     .command('convert')
-    .description('turn a TensorFlow.js model into a smaller one that loads where the old one loaded')
-    .argument('<in>', 'model.json of a GraphModel or LayersModel, or its folder')
+    .description(
+      'turn a TensorFlow.js model into a smaller one that loads where the old one loaded, or an ONNX model into a TensorFlow.js one',
+    )
+    .argument('<in>', 'model.json of a GraphModel or LayersModel, an ONNX file, or the folder of one')
     .requiredOption('-o, --output <folder>', 'folder to write model.json and its shards to')
     .option('--bits <n>', 'weight bits, 2 to 8', integer, 8)
     .option('--block <n>', 'weights along the depth that share a scale', integer, 64)
@@ -63,6 +67,7 @@ export const registerConvert: RegisterCommand = (program: Command, context) => {
       {},
     )
     .option('--input-shape <name=shape>', 'such as x=1,224,224,3, where the model leaves it open', shape, {})
+    .option('--nhwc', 'of ONNX: pictures go in and come out as [batch, height, width, channels]')
     .option('--no-verify', 'do not compare the result with the original')
     .option('--no-bias-correction', 'leave biases as they are')
     .option('--calibrate <dir>', 'unlabelled pictures like those the model is for: keeps more accuracy')
@@ -81,6 +86,7 @@ export const registerConvert: RegisterCommand = (program: Command, context) => {
   withCommonOptions(command, [
     'dsconv convert my-model/model.json -o my-model-8bit',
     "dsconv convert my-model -o my-model-4bit --bits 4 --block 32 --layer 'head/*=8'",
+    'dsconv convert resnet50.onnx -o resnet50-8bit --nhwc',
     'dsconv convert mobilenet/ -o mobilenet-4bit --bits 4 --block 32 --calibrate photos/ --limit 125 --crop 0.875',
   ]);
 };
@@ -135,6 +141,7 @@ async function convert(input: string, options: Options, { io }: Context): Promis
     activationBits: options.activationBits === 'none' ? null : options.activationBits,
     layers: options.layer,
     inputShapes: options.inputShape,
+    ...(options.nhwc ? { inputLayout: 'nhwc', outputLayout: 'nhwc' } : {}),
     verify,
     seed: options.seed,
     ...accuracy(options, pictures),
@@ -164,6 +171,7 @@ function accuracy(
 
 function describe(report: ConversionReport, output: string): string {
   const { layers, left, kept, accuracy, verification, bytesBefore, bytesAfter, bitsPerWeight } = report;
+  const { dropped = [], notes = [] } = report;
   const rows = layers.map((row) => [
     row.name,
     row.kind,
@@ -184,6 +192,8 @@ function describe(report: ConversionReport, output: string): string {
   return [
     table(['name', 'kind', 'shape', 'bits', 'before', 'after', 'SNR'], rows, [3, 4, 5, 6]),
     ...left.map(({ name, op, reason }) => `left     ${name} (${op}): ${reason}`),
+    ...(dropped.length > 0 ? [`dropped  ${droppedOf(dropped)}`] : []),
+    ...notes.map((note) => `note     ${note}`),
     `kept     ${others.join(', ') || 'nothing else'}`,
     fitted(accuracy, layers.length),
     ...compared,
@@ -191,6 +201,17 @@ function describe(report: ConversionReport, output: string): string {
     `wrote ${output}`,
     '',
   ].join('\n');
+}
+
+/** Quantizations of activations by their operators: there may be hundreds of nodes. */
+function droppedOf(dropped: readonly LeftNode[]): string {
+  const ops = [...new Set(dropped.map(({ op }) => op))];
+  return ops
+    .map((op) => {
+      const nodes = dropped.filter((node) => node.op === op);
+      return `${nodes.length} ${op}: ${nodes[0]!.reason}`;
+    })
+    .join('; ');
 }
 
 function fitted({ pictures, rounded, correctedBiases, notCorrected }: AccuracyReport, all: number): string {

@@ -195,6 +195,42 @@ function olderDetector(): Uint8Array {
   return m.bytes();
 }
 
+describe('opsets at either end', () => {
+  it.each([
+    [7, 3],
+    [8, 3],
+    [22, 10],
+    [23, 11],
+  ])('%i', async (opset, irVersion) => {
+    const m = new OnnxModel(opset, irVersion);
+    m.input('x', [2, 3, 16, 16]);
+    const weight = m.constant('w', [8, 3, 3, 3], numbers(216, 0.3));
+    // Files of the first versions list their weights among the inputs.
+    if (irVersion === 3) m.input('w', [8, 3, 3, 3]);
+    const conv = m.node('Conv', ['x', weight], { pads: [1, 1, 1, 1], strides: [2, 2] });
+    const norm = m.node('BatchNormalization', [
+      conv,
+      ...[1, 2, 3].map((n) => m.constant(`n${n}`, [8], numbers(8, 0.5, n))),
+      m.constant('variance', [8], new Array(8).fill(0.7)),
+    ]);
+    const pooled = m.node('AveragePool', [m.node('Dropout', [m.node('Relu', [norm])])], {
+      kernel_shape: [2, 2],
+    });
+    const sum = m.node('Add', [
+      m.node('Concat', [pooled, pooled], { axis: 1 }),
+      m.constant('k', [16, 1, 1], numbers(16)),
+    ]);
+    const flat = m.node('Reshape', [m.node('GlobalAveragePool', [sum]), m.numbers([0, -1])]);
+    const dense = m.node(
+      'Gemm',
+      [flat, m.constant('v', [5, 16], numbers(80)), m.constant('b', [5], numbers(5))],
+      { transB: 1 },
+    );
+    m.output(m.node('Softmax', [dense], { axis: 1 }, { outputs: ['y'] }));
+    await expectAsRuntime(m.bytes(), { x: feed([2, 3, 16, 16]) }, { tolerance: 1e-5 });
+  });
+});
+
 /** Down, up and across, with what exporters of segmenters write. */
 function segmenter(): Uint8Array {
   const m = new OnnxModel(13);
@@ -257,6 +293,18 @@ describe('a segmenter', () => {
     };
     expectClose(found.scores!, outputLayout === 'nchw' ? expected.scores! : turned, 1e-5, 'scores');
     expect(operators(imported).Transpose).toBe(outputLayout === 'nchw' ? 2 : 1);
+  });
+
+  it('is fitted on pictures, whose channels come first', async () => {
+    const count = 4;
+    const read = async (n: number, shape: readonly number[]) => numbers(size(shape), 1, n);
+    const { report } = await convertOnnx(segmenter(), 'segmenter.onnx', {
+      bits: 4,
+      blockSize: 16,
+      pictures: { count, read },
+    });
+    expect(report.accuracy).toMatchObject({ pictures: 4, rounded: [] });
+    expect(report.verification.outputs.find(({ name }) => name === 'scores')!.snrDb).toBeGreaterThan(15);
   });
 
   it('is converted near', async () => {

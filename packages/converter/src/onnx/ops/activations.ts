@@ -1,6 +1,7 @@
 /** Activations. Where TensorFlow.js has no operator, a few that it has. */
 import { floatAttribute, typeAttribute } from '../../graph/attributes.js';
 import { elementCount } from '../../graph/stored-weights.js';
+import { broadcastShape } from '../constant.js';
 import type { NodeContext, Translate } from '../node-context.js';
 import type { Value } from '../value.js';
 import { computed } from '../value.js';
@@ -19,8 +20,11 @@ const leakyRelu: Translate = (node) => {
 /** Slopes broadcast to one side only: to the input. */
 const parametricRelu: Translate = (node) => {
   const [x, slope] = [node.input(0), node.input(1)];
-  if (slope.shape.length > x.shape.length)
-    node.fail(`has slopes of shape [${slope.shape}]; expected at most those of its input`);
+  if (broadcastShape(x.shape, slope.shape)?.join() !== x.shape.join()) {
+    node.fail(
+      `has slopes of shape [${slope.shape}] for [${node.builder.describe(x.shape)}]; expected a shape that broadcasts to it`,
+    );
+  }
   const { builder } = node;
   const order = leadingOrder([x], x.shape);
   const slopes = builder.operand(slope, x.shape.length, order);
