@@ -18,7 +18,14 @@ import sharp from 'sharp';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dataMissing, dataPath } from '../../models/test/support/shared-data.js';
 import { registerDSConvOps } from '../src/graph/runtime/index.js';
-import { convertModel, FileAccessError, NodeError, signalToNoise, writeModelFiles } from '../src/index.js';
+import {
+  type ConversionReport,
+  convertModel,
+  FileAccessError,
+  NodeError,
+  signalToNoise,
+  writeModelFiles,
+} from '../src/index.js';
 import { GraphFiles, integers, loadFromDisk, typed, windows } from './support/graph-files.js';
 import { layersArtifacts, mobileNetGraph } from './support/mobilenet-graph.js';
 import { scratchFolder } from './support/scratch-folder.js';
@@ -202,6 +209,116 @@ describe('convertModel', () => {
     await setBackend('cpu');
     await expect(convertModel(source, { bits: 8 })).rejects.toThrow(/'cpu' has no DSConv kernels/);
     await setBackend(BACKEND_NAME);
+  });
+});
+
+describe('a GraphModel of odd operators', () => {
+  it('keeps what TensorFlow.js does not know, and is not compared', async () => {
+    const g = everySpelling();
+    g.node('odd', 'HologramV2', ['y']);
+    g.write(source, 'x', 'odd');
+    const { report } = await convertModel(source, { bits: 8 });
+    expect(report.layers).toHaveLength(5);
+    expect(report.kept.HologramV2).toBe(1);
+    expect(report.verification.notCompared).toMatch(/the original graph does not run: .*HologramV2/);
+    expect(report.accuracy.notCorrected).toMatch(/the model cannot be recorded: .*HologramV2/);
+  });
+
+  it('may decide what to run while it runs', async () => {
+    const g = everySpelling();
+    g.ints('zero', [0], []);
+    g.node('wanted', 'Greater', ['y', 'zero']);
+    g.node('any', 'Any', ['wanted', 'axes/all'], { ...typed, keep_dims: { b: false } });
+    g.ints('axes/all', [0, 1]);
+    g.node('switch', 'Switch', ['elu', 'any']);
+    g.floats('late/w', [1, 1, 24, 6], numbers(144, 0.3, 8));
+    g.node('late', 'Conv2D', ['switch:1', 'late/w'], windows(1, 'SAME'));
+    g.floats('other/w', [1, 1, 24, 6], numbers(144, 0.3, 9));
+    g.node('other', 'Conv2D', ['switch', 'other/w'], windows(1, 'SAME'));
+    g.node('merge', 'Merge', ['late', 'other']);
+    g.write(source, 'x', 'merge');
+    const { report } = await convertModel(source, { bits: 8 });
+    expect(report.layers.map(({ name }) => name)).toEqual(expect.arrayContaining(['late', 'other']));
+    expect(report.kept).toMatchObject({ Switch: 1, Merge: 1 });
+    expect(report.verification).toMatchObject({ notCompared: null, outputs: [{ name: 'merge' }] });
+    expect(report.accuracy.notCorrected).toMatch(/^the model cannot be recorded: /);
+    const pictures = { count: 2, read: async () => numbers(243, 1) };
+    await expect(convertModel(source, { bits: 8, pictures })).rejects.toThrow(
+      /pictures cannot be used, because the model does not run step by step/,
+    );
+  });
+
+  it('does not quantize products of integers', async () => {
+    const g = everySpelling();
+    g.ints('two', [2, 0, 0, 2], [2, 2]);
+    g.ints('one', [1, 2, 3, 4], [2, 2]);
+    g.node('grid', 'Add', ['one', 'two'], { T: { type: 'DT_INT32' } });
+    g.node('integers', 'MatMul', ['grid', 'two'], {
+      T: { type: 'DT_INT32' },
+      transpose_a: { b: false },
+      transpose_b: { b: false },
+    });
+    g.write(source, 'x', 'y');
+    const { report } = await convertModel(source, { bits: 8, keep: ['integers'] });
+    expect(report.left).toEqual([{ name: 'integers', op: 'MatMul', reason: 'its weights are integers' }]);
+  });
+});
+
+describe('a GraphModel and pictures', () => {
+  /** With normalization, planar or not. */
+  function normalized(planar: boolean): GraphFiles {
+    const g = new GraphFiles();
+    g.placeholder('x', planar ? [-1, 3, 9, 9] : [-1, 9, 9, 3]);
+    let x = 'x';
+    if (planar) {
+      g.ints('order', [0, 2, 3, 1]);
+      x = g.node('last', 'Transpose', ['x', 'order'], { ...typed, Tperm: { type: 'DT_INT32' } });
+    }
+    g.floats('stem/w', [3, 3, 3, 16], numbers(432, 0.4));
+    g.node('stem', 'Conv2D', [x, 'stem/w'], windows(1, 'VALID'));
+    g.node('relu', 'Relu6', ['stem']);
+    g.floats('body/w', [3, 3, 16, 24], numbers(3456, 0.2, 2));
+    g.node('body', 'Conv2D', ['relu', 'body/w'], windows(1, 'VALID'));
+    g.node('body/relu', 'Relu', ['body']);
+    g.ints('axes', [1, 2]);
+    g.node('mean', 'Mean', ['body/relu', 'axes'], { ...typed, keep_dims: { b: false } });
+    g.floats('fc/w', [24, 10], numbers(240, 0.4, 5));
+    g.node('y', 'MatMul', ['mean', 'fc/w'], {
+      ...typed,
+      transpose_a: { b: false },
+      transpose_b: { b: false },
+    });
+    return g;
+  }
+
+  it.each([false, true])('is calibrated, channels first %s, and comes nearer', async (planar) => {
+    normalized(planar).write(source, 'x', 'y');
+    const pictures = {
+      count: 32,
+      read: async (n: number, shape: readonly number[]) => {
+        expect(shape).toEqual([9, 9, 3]);
+        return numbers(243, 1, n);
+      },
+    };
+    const x = Float32Array.from({ length: 243 }, (_, n) => {
+      const [pixel, channel] = planar ? [n % 81, Math.floor(n / 81)] : [Math.floor(n / 3), n % 3];
+      return numbers(243, 1, 100)[pixel * 3 + channel]!;
+    });
+    const inputs = { x: { shape: planar ? [1, 3, 9, 9] : [1, 9, 9, 3], data: x } };
+    const outcome = async (more: object): Promise<{ snr: number; report: ConversionReport }> => {
+      const { report } = await convertModel(source, { bits: 2, firstBits: 4, blockSize: 8, inputs, ...more });
+      return { snr: report.verification.outputs[0]!.snrDb!, report };
+    };
+    const rounded = await outcome({});
+    const calibrated = await outcome({ pictures });
+    expect(rounded.report.accuracy.notCorrected).toMatch(/no batch normalization/);
+    expect(calibrated.report.accuracy).toEqual({
+      correctedBiases: 3,
+      pictures: 32,
+      rounded: [],
+      notCorrected: null,
+    });
+    expect(calibrated.snr).toBeGreaterThan(rounded.snr + 3);
   });
 });
 

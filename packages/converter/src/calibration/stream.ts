@@ -4,6 +4,7 @@ import type { TraceNode, TraceTensor, ValueId } from '@dsconv/core';
 import { type DSConvFilter, dsconv2d, dsDepthwiseConv2d } from '@dsconv/core';
 import {
   add,
+  cast,
   engine,
   leakyRelu,
   mul,
@@ -117,9 +118,11 @@ export class Stream {
     this.values.clear();
   }
 
-  private read({ value, shape }: TraceTensor): Tensor {
+  /** The value as it is read here: other readers may see the same data in another shape, or integers where here are floats. */
+  private read({ value, shape, dtype }: TraceTensor): Tensor {
     const tensor = this.values.get(value) ?? this.constants.get(value)!;
-    return tensor.shape.join() === shape.join() ? tensor : reshape(tensor, [...shape]);
+    const shaped = tensor.shape.join() === shape.join() ? tensor : reshape(tensor, [...shape]);
+    return shaped.dtype === dtype ? shaped : cast(shaped, dtype);
   }
 
   private define(node: TraceNode, results: readonly Tensor[]): void {

@@ -22,6 +22,9 @@ export interface ExampleOptions {
   seed?: number;
 }
 
+/** Values that are made up for an input, at most: a damaged model may state any shape. */
+const MOST_VALUES = 2 ** 28;
+
 /** A batch of this many is taken where the first dimension is open. */
 const BATCH = 1;
 
@@ -56,6 +59,11 @@ function example(input: ModelInput, options: ExampleOptions, random: () => numbe
     );
   }
   const count = shape.reduce((product, d) => product * d, 1);
+  if (count > MOST_VALUES) {
+    throw new InvalidArgumentError(
+      `input '${input.name}' has the shape [${shape}] of ${count} values; expected at most ${MOST_VALUES}`,
+    );
+  }
   if (given && given.data.length !== count) {
     throw new InvalidArgumentError(
       `input '${input.name}' has ${given.data.length} values; expected ${count} for [${shape}]`,

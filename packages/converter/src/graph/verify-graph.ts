@@ -69,14 +69,14 @@ export async function verifyGraph(
   await ready();
   checkBackend();
   registerDSConvOps();
-  const names = [...points.outputs, ...points.convolutions];
+  let names = [...points.outputs, ...points.convolutions];
   const tensors: Tensor[] = [];
   let inputs: NamedTensorMap = {};
   const run = async (what: string, loading: Promise<GraphModel>, wanted: readonly string[]) => {
     try {
       const model = await loading;
-      if (what === 'original') inputs = exampleInputs(modelInputs(model), options);
       try {
+        if (Object.keys(inputs).length === 0) inputs = exampleInputs(modelInputs(model), options);
         const outputs = await runGraph(model, inputs, wanted);
         tensors.push(...outputs.filter(Boolean));
         return outputs;
@@ -93,7 +93,14 @@ export async function verifyGraph(
   try {
     let expected: Tensor[];
     try {
-      expected = await run('original', loadGraph(forms.original, forms.source), names);
+      const original = (): Promise<Tensor[]> =>
+        run('original', loadGraph(forms.original, forms.source), names);
+      expected = await original().catch((error: unknown) => {
+        // What is in a branch that is not taken cannot be asked for by name; then only outputs are compared.
+        if (!(error instanceof ComparisonError) || points.convolutions.length === 0) throw error;
+        names = [...points.outputs];
+        return original();
+      });
     } catch (error) {
       if (error instanceof ComparisonError) return notCompared(error.message);
       throw error;
