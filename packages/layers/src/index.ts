@@ -2,6 +2,7 @@ export { DivergedError } from './errors.js';
 export { fakeQuantize, fitScales, refitScales } from './filter/fake-quantize.js';
 export { type Partition, partitionOf, scaleShape } from './filter/partition.js';
 export type { ScaleTraining } from './filter/quantized-filter.js';
+export { DSConvBlock, type DSConvBlockArgs, dsConvBlock } from './keras/ds-conv-block.js';
 export { DSConv2D, type DSConv2DArgs, dsConv2d } from './keras/ds-conv2d.js';
 export type { LayerPadding, QuantizationArgs, ShifterArgs } from './keras/ds-convolution.js';
 export {
@@ -9,6 +10,7 @@ export {
   type DSDepthwiseConv2DArgs,
   dsDepthwiseConv2d,
 } from './keras/ds-depthwise-conv2d.js';
+export { type LayerChoice, type ToDSConvOptions, toDSConv } from './keras/to-dsconv.js';
 export { replaceHead } from './network/replace-head.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';

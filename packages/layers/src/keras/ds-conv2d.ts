@@ -27,7 +27,7 @@ export interface DSConv2DArgs
 /** Trainable convolution with a quantized filter over block-floating-point activations. */
 export class DSConv2D extends DSConvolution {
   /** @nocollapse */
-  static readonly className = 'DSConv2D';
+  static readonly className: string = 'DSConv2D';
   protected readonly kind = 'conv2d';
   private readonly filters: number;
 

@@ -201,10 +201,26 @@ export abstract class DSConvolution extends layers.Layer {
               blockSize,
               groups: this.kind === 'conv2d' ? settings.groups : 1,
             });
-      let y = this.convolve(rounded, this.roundedFilter(), geometry);
-      if (this.bias) y = add(y, this.bias.read());
-      return (this.template as unknown as TemplateParts).activation.apply(y);
+      const y = this.convolve(rounded, this.roundedFilter(), geometry);
+      const shifted = this.normalize(y, kwargs?.training === true);
+      return (this.template as unknown as TemplateParts).activation.apply(shifted);
     });
+  }
+
+  /** What comes between the convolution and the activation: the bias. */
+  protected normalize(y: Tensor4D, _training: boolean): Tensor4D {
+    return this.bias ? add(y, this.bias.read()) : y;
+  }
+
+  /**
+   * Takes over the weights of a layer that is not quantized, and fits the scales to them.
+   *
+   * @param kernel in the shape of this layer's
+   */
+  adopt(kernel: Tensor, bias: Tensor | null): void {
+    this.kernel.write(kernel);
+    if (bias) this.bias?.write(bias);
+    this.fitScales();
   }
 
   /** ŵ, with gradients to everything that makes it. */
