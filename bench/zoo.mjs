@@ -79,8 +79,8 @@ function inChild(architecture) {
 }
 
 function line({ name, engines }) {
-  const parts = Object.entries(engines).map(([engine, { medianMs, note }]) => {
-    return `${engine} ${medianMs === null ? note : `${medianMs.toFixed(2)} ms`}`;
+  const parts = Object.entries(engines).map(([engine, { medianMs, medianCpuMs, note }]) => {
+    return `${engine} ${medianMs === null ? note : `${medianMs.toFixed(2)} ms (${medianCpuMs.toFixed(2)})`}`;
   });
   return `${name.padEnd(18)} ${parts.join(', ')}`;
 }

@@ -2,12 +2,7 @@
 import { table } from '../markdown.mjs';
 
 const millions = (count, digits = 2) => (count / 1e6).toFixed(digits);
-/** The fastest tenth of the runs is what an engine takes while the others on the machine leave it alone. */
-const timeOf = ({ p10Ms }) => p10Ms ?? null;
-const ms = (engine) => {
-  const time = timeOf(engine);
-  return time === null ? '–' : time.toFixed(time < 10 ? 2 : 1);
-};
+const digits = (time) => (time === null || time === undefined ? '–' : time.toFixed(time < 10 ? 2 : 1));
 
 export function zooMarkdown({ machine, seconds, rows }) {
   const { cpu, cores, platform, node, date, loadBefore, loadAfter } = machine;
@@ -21,41 +16,37 @@ work (load ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} after), so t
 
 ## Latency
 
-Milliseconds for one picture that the fastest tenth of the runs stay below (medians are in zoo.json), engines in turns in one process per network. DSConv: 4-bit weights in blocks of 64, 8-bit activations, compiled to a plan; random weights.
-tfjs-wasm: tfjs-backend-wasm with the same numbers as float32, one thread (it has no more in Node). Times faster: one thread against one thread; the last column all ${cores} threads
-of this machine against tfjs-wasm's one.
+Milliseconds for one picture, engines in turns in one process per network. DSConv: 4-bit weights in blocks of 64, 8-bit activations, compiled to a plan; random weights. tfjs-wasm:
+tfjs-backend-wasm with the same numbers as float32; it has one thread in Node. One thread: the processor's time, median of the turns, which does not count what others on the machine
+take. All ${cores} threads: time on the clock that the fastest tenth of the runs stay below. zoo.json has the medians of the clock too.
 
 ${table(
   [
     'network',
     'input',
     'MMAC',
-    `native, ${cores} threads`,
     'native, 1 thread',
     'wasm',
     'tfjs-wasm float32',
-    'native, 1 thread: times faster',
+    'native: times faster',
     'wasm: times faster',
-    `native, ${cores} threads: times faster`,
+    `native, ${cores} threads (clock)`,
   ],
   rows.map(({ name, macs, input, engines }) => {
-    const peer = engines['tfjs-wasm float32'];
-    const ratio = (engine) =>
-      timeOf(peer) === null || timeOf(engine) === null
-        ? '–'
-        : `**${(timeOf(peer) / timeOf(engine)).toFixed(1)}**`;
     const [all, one, wasm] = ['native plan', 'native plan, 1 thread', 'wasm plan'].map((key) => engines[key]);
+    const peer = engines['tfjs-wasm float32'];
+    const ratio = (engine) => {
+      const isMeasured = peer.medianCpuMs && engine.medianCpuMs;
+      return isMeasured ? `**${(peer.medianCpuMs / engine.medianCpuMs).toFixed(1)}**` : '–';
+    };
     return [
       name,
       `${input.inputSize}×${input.inputSize}×${input.channels}`,
       millions(macs, 0),
-      ms(all),
-      ms(one),
-      ms(wasm),
-      ms(peer),
+      ...[one, wasm, peer].map((engine) => digits(engine.medianCpuMs)),
       ratio(one),
       ratio(wasm),
-      ratio(all),
+      digits(all.p10Ms),
     ];
   }),
 )}
