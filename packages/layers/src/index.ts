@@ -11,6 +11,7 @@ export {
   dsDepthwiseConv2d,
 } from './keras/ds-depthwise-conv2d.js';
 export { type LayerChoice, type ToDSConvOptions, toDSConv } from './keras/to-dsconv.js';
+export { type TorchDSConvOptions, type TorchTensor, torchDSConv } from './keras/torch-dsconv.js';
 export { replaceHead } from './network/replace-head.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';

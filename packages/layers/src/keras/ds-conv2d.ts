@@ -33,12 +33,19 @@ export class DSConv2D extends DSConvolution {
 
   constructor(args: DSConv2DArgs) {
     const { bits = 4, blockSize = 64, activationBits = 8, kdsBias = false, cds = false, perChannel } = args;
-    const { padding = 'valid', groups = 1, scales = kdsBias ? 'learned' : 'fitted', ...template } = args;
+    const {
+      padding = 'valid',
+      groups = 1,
+      scaleFormat = 'float16',
+      scales = kdsBias ? 'learned' : 'fitted',
+      ...template
+    } = args;
     super(args, layers.conv2d({ ...template, padding: 'valid', name: TEMPLATE } as Conv2dArgs), {
       bits,
       blockSize,
       activationBits,
       scales,
+      scaleFormat,
       padding,
       groups,
       kdsBias,

@@ -6,6 +6,7 @@ import {
   InvalidArgumentError,
   type Padding,
   resolveGeometry,
+  type ScaleFormat,
 } from '@dsconv/core';
 import {
   add,
@@ -37,6 +38,8 @@ export interface QuantizationArgs {
   activationBits?: number | null;
   /** What becomes of the scales in training. Default 'fitted'; 'learned' with `kdsBias`. */
   scales?: ScaleTraining;
+  /** How scales are stored; training sees them so. Default 'float16'. */
+  scaleFormat?: ScaleFormat;
 }
 
 /** Shifters of the 2018 form, which only full convolutions have. */
@@ -121,7 +124,7 @@ export abstract class DSConvolution extends layers.Layer {
       );
     }
     const filter = this.kernelShape(channels);
-    this.partition = partitionOf(kind, filter, settings.blockSize, settings.perChannel);
+    this.partition = partitionOf(kind, filter, settings.blockSize, settings.perChannel, settings.scaleFormat);
     if (this.partition.perChannel && (settings.kdsBias || settings.cds)) {
       throw new InvalidArgumentError(
         `kdsBias or cds is asked for in layer '${this.name}', whose filter is quantized per channel; expected perChannel: false with them`,
@@ -325,7 +328,7 @@ function oneShape(shape: Shape | Shape[]): Shape {
 }
 
 function checkSettings(settings: Settings): void {
-  const { bits, blockSize, activationBits, scales, padding, groups, kdsBias } = settings;
+  const { bits, blockSize, activationBits, scales, padding, groups, kdsBias, scaleFormat } = settings;
   checkBits(bits);
   if (activationBits !== null) checkBits(activationBits, 'activationBits');
   const positive = { blockSize, groups };
@@ -337,6 +340,11 @@ function checkSettings(settings: Settings): void {
   if (!SCALE_TRAININGS.includes(scales)) {
     throw new InvalidArgumentError(
       `scales is '${String(scales)}'; expected one of ${SCALE_TRAININGS.join(', ')}`,
+    );
+  }
+  if (scaleFormat !== 'float16' && scaleFormat !== 'float32') {
+    throw new InvalidArgumentError(
+      `scaleFormat is '${String(scaleFormat)}'; expected 'float16' or 'float32'`,
     );
   }
   if (kdsBias && scales === 'fitted') {

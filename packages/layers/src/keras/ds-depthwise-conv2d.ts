@@ -28,6 +28,7 @@ export class DSDepthwiseConv2D extends DSConvolution {
       blockSize = 64,
       activationBits = 8,
       scales = 'fitted',
+      scaleFormat = 'float16',
       padding = 'valid',
       ...template
     } = args;
@@ -41,6 +42,7 @@ export class DSDepthwiseConv2D extends DSConvolution {
       blockSize,
       activationBits,
       scales,
+      scaleFormat,
       padding,
       groups: 1,
       kdsBias: false,
