@@ -33,7 +33,7 @@ import { curveSvg } from '../report/curve-chart.js';
 import { layerSetting, part, positive, type SizeTarget, sizeTarget, targetOf } from '../targets.js';
 
 /** Sizes at which whole networks are made for a curve. */
-const CURVE_POINTS = 6;
+const CURVE_POINTS = 5;
 
 interface QuantizeOptions extends CommonOptions {
   output: string;

@@ -22,6 +22,8 @@ export interface AllocationOptions extends Pick<QuantizeNetworkOptions, 'layers'
   most: number;
   /** Damping of covariances while rounding, relative to their mean diagonal. */
   damping: number;
+  /** Bytes that kernels will have to keep within, where that is known: checked before anything is measured. */
+  budget?: number;
   onProgress?: (progress: QuantizeProgress) => void;
 }
 
@@ -55,6 +57,12 @@ export class BitAllocator {
     const names = network.architecture.layers.map(({ name }) => name);
     const pinned = resolveLayers(options.layers ?? {}, names, network.architecture.name);
     const candidates = candidatesOf(plans, pinned);
+    const { budget = Number.POSITIVE_INFINITY, scales = 'float16' } = options;
+    const least = plans.reduce((sum, { layer }) => {
+      const own = candidates.get(layer.name)?.map((form) => storedBytes(layer, form, scales));
+      return sum + (own ? Math.min(...own) : 0);
+    }, fixedBytes(network));
+    if (budget < least) throw unreachable(budget, least, countWeights(network));
     const seen = pictures ?? noisePictures(network, NOISE_PICTURES, options.seed);
     const shaped = pictures ? network : await shapeNetwork(network, plans, seen, options);
     const losses = await measureSensitivity(shaped, plans, candidates, seen, {
@@ -84,10 +92,7 @@ export class BitAllocator {
   within(budget: number): Selection {
     const found = selectWithin(this.choices, budget - this.fixed);
     if (found) return this.withFixed(found);
-    const least = this.curve()[0]!.bytes;
-    throw new InvalidArgumentError(
-      `the target leaves ${Math.max(0, Math.floor(budget))} bytes for kernels, ${this.bitsPerWeight(Math.max(0, budget)).toFixed(2)} bits per weight; expected at least ${least} bytes, ${this.bitsPerWeight(least).toFixed(2)} bits per weight`,
-    );
+    throw unreachable(budget, this.curve()[0]!.bytes, this.weights);
   }
 
   /** Choices from the smallest to the one that loses least, each the best for some price of a byte. */
@@ -125,4 +130,12 @@ export class BitAllocator {
   private withFixed({ chosen, bytes, loss }: Selection): Selection {
     return { chosen, bytes: bytes + this.fixed, loss };
   }
+}
+
+function unreachable(budget: number, least: number, weights: number): InvalidArgumentError {
+  const wanted = Math.max(0, Math.floor(budget));
+  const bits = (bytes: number): string => `${((8 * bytes) / weights).toFixed(2)} bits per weight`;
+  return new InvalidArgumentError(
+    `the target leaves ${wanted} bytes for kernels, ${bits(wanted)}; expected at least ${least} bytes, ${bits(least)}`,
+  );
 }

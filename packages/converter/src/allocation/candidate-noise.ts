@@ -7,7 +7,7 @@ import { type RoundedWeights, residual, roundBy, roundingOrder } from '../calibr
 import type { Candidate } from './candidates.js';
 
 /** Output channels that stand for all of a layer; the noise of forms is compared, not measured absolutely. */
-const OUTPUTS = 32;
+const OUTPUTS = 16;
 
 /**
  * `tr (W - Ŵ)ᵀ H (W - Ŵ)` of each form, on the same evenly chosen output channels.

@@ -64,6 +64,7 @@ export async function quantizeToTarget<R extends QuantizationReport>(
     memory: options.memory ?? DEFAULT_MEMORY,
     damping: options.damping ?? DEFAULT_FIT.roundingDamping,
     most: MOST_PICTURES,
+    ...('maxDrop' in target ? {} : { budget: kernelBudget(network, target) }),
     ...(options.layers ? { layers: options.layers } : {}),
     ...(options.scales ? { scales: options.scales } : {}),
     ...(onProgress ? { onProgress: (progress) => onProgress({ ...progress, stage: 'measure' }) } : {}),

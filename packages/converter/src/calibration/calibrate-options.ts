@@ -27,10 +27,13 @@ export interface CalibrationReport extends QuantizationReport {
   rounded: string[];
 }
 
-/** What suited MobileNet v1 0.75 at 4 bits; networks with fewer inputs per layer bear half the damping and less. */
+/**
+ * What suited MobileNet v1 0.75 at 3 bits, fitted on one half of 125 photographs and asked on the other; networks with fewer inputs per layer bear
+ * a third of the damping.
+ */
 export const DEFAULT_FIT: FitParameters = {
-  targetDamping: 0.2,
-  roundingDamping: 0.1,
+  targetDamping: 0.3,
+  roundingDamping: 0.2,
   rounds: 3,
   moveTargets: true,
 };
