@@ -2,7 +2,7 @@ import { elementCount } from '../../graph/stored-weights.js';
 import type { NodeContext } from '../node-context.js';
 
 /** Larger constants are no shapes and no weights. */
-const MOST_VALUES = 2 ** 26;
+const MOST_VALUES = 2 ** 27;
 
 /** @throws NodeError before memory is taken for what no network needs */
 export function checkCount(node: NodeContext, shape: readonly number[]): void {

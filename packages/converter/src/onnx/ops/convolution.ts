@@ -12,8 +12,8 @@ import { ATTRIBUTES, CONVOLUTION_OPS } from '../../graph/runtime/names.js';
 import { type Constant, dataOf, floats, stridesOf, transposed } from '../constant.js';
 import { channelsLast } from '../layout.js';
 import type { NodeContext, Translate } from '../node-context.js';
-import { computed, known, type Value } from '../value.js';
-import { isSame, isUnpadded, paddingAttributes, readWindow, type Window } from './window.js';
+import { computed, type Value } from '../value.js';
+import { isSame, isUnpadded, ofRow, paddingAttributes, readWindow, type Window } from './window.js';
 
 const FORMAT: Attributes = { T: typeAttribute('DT_FLOAT'), data_format: stringAttribute('NHWC') };
 
@@ -172,19 +172,11 @@ function convolveRow(node: NodeContext, x: Value, weight: Value, bias: Value | n
     node.fail(`has weights of shape [${weight.shape}] in ${group} groups for ${channels} channels`);
   }
   const row = readWindow(node, [size], node.ints('kernel_shape', [kernel], 1));
-  const window: Window = {
-    kernel: [1, kernel],
-    strides: [1, ...row.strides],
-    dilations: [1, ...row.dilations],
-    begin: [0, ...row.begin],
-    end: [0, ...row.end],
-    beyond: [0, 0],
-    out: [1, ...row.out],
-  };
+  const window = ofRow(row);
   const { builder } = node;
   const input = builder.reshape(builder.lay(x, channelsLast(3)), [batch, 1, size, channels]);
-  const wide = known(weight.name, { ...weight.constant!, shape: [outputs, depth, 1, kernel] });
-  const filter = isSpread(window) ? spread(wide.constant!, window) : wide.constant!;
+  const wide = { ...weight.constant!, shape: [outputs, depth, 1, kernel] };
+  const filter = isSpread(window) ? spread(wide, window) : wide;
   const product = multiply(node, input, weight.name, filter, { group, channels, window, sizes: [1, size] });
   const result = addBias(node, product, bias, outputs);
   const flat = builder.reshape(result, [batch, ...row.out, outputs]);

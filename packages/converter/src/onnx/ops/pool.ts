@@ -10,22 +10,19 @@ import { floats, ints } from '../constant.js';
 import { channelsLast, type Order } from '../layout.js';
 import type { NodeContext, Translate } from '../node-context.js';
 import { computed, type Value } from '../value.js';
-import { isSame, isUnpadded, readWindow, type Window } from './window.js';
+import { reshaped } from './shape.js';
+import { isSame, isUnpadded, ofRow, readWindow, type Window } from './window.js';
 
 /** The lowest float: a border of it wins no maximum. */
 const LOWEST = -3.4028234663852886e38;
 
-const maxPool: Translate = (node) => {
+function maxPool(node: NodeContext, { x, window, sizes }: Pooling): Value {
   if (node.isRead(1)) node.fail('has its indices read; expected the maxima only');
-  const { x, window, sizes } = poolingOf(node);
-  if (window.dilations.some((n) => n !== 1)) node.fail(`has dilations [${window.dilations}]; expected [1,1]`);
   const [input, padding] = bordered(node, x, window, sizes, x.nonNegative ? 0 : LOWEST);
   return pooled(node, 'MaxPool', input, padding, x, window);
-};
+}
 
-const averagePool: Translate = (node) => {
-  const { x, window, sizes } = poolingOf(node);
-  if (window.dilations.some((n) => n !== 1)) node.fail(`has dilations [${window.dilations}]; expected [1,1]`);
+function averagePool(node: NodeContext, { x, window, sizes }: Pooling): Value {
   const countsBorder = node.int('count_include_pad', 0) === 1;
   const padsOnly = [...window.begin, ...window.end].some((n) => n > 0);
   const same = isSame(window, sizes) && !(countsBorder && padsOnly);
@@ -38,21 +35,36 @@ const averagePool: Translate = (node) => {
   const factor = builder.constant(`${node.name}/factor`, floats([...window.out, 1], factors));
   const corrected = builder.emit('Mul', [builder.lay(made, made.order), factor]);
   return { ...made, forms: new Map([[made.order.join(), corrected]]) };
-};
-
-function poolingOf(node: NodeContext): { x: Value; window: Window; sizes: number[] } {
-  const x = node.input(0);
-  node.rank(x, 4);
-  const sizes = x.shape.slice(2);
-  const window = readWindow(node, sizes, node.ints('kernel_shape', [], 2));
-  // A window of border alone has nothing to pool.
-  if (window.kernel.some((n, axis) => window.begin[axis]! >= n || window.end[axis]! >= n)) {
-    node.fail(
-      `has pads [${window.begin},${window.end}] for a window of [${window.kernel}]; expected less than the window`,
-    );
-  }
-  return { x, window, sizes };
 }
+
+/** Pictures of four dimensions and the window that goes over them. */
+interface Pooling {
+  x: Value;
+  window: Window;
+  sizes: readonly number[];
+}
+
+/** A pooling of pictures, or of rows, which are pictures of one row. */
+const pooling =
+  (pool: (node: NodeContext, pooling: Pooling) => Value): Translate =>
+  (node) => {
+    const given = node.input(0);
+    node.rank(given, 3, 4);
+    const [batch, channels, ...sizes] = given.shape as [number, number, ...number[]];
+    const window = readWindow(node, sizes, node.ints('kernel_shape', [], sizes.length));
+    if (window.dilations.some((n) => n !== 1))
+      node.fail(`has dilations [${window.dilations}]; expected ones`);
+    // A window of border alone has nothing to pool.
+    if (window.kernel.some((n, axis) => window.begin[axis]! >= n || window.end[axis]! >= n)) {
+      node.fail(
+        `has pads [${window.begin},${window.end}] for a window of [${window.kernel}]; expected less than the window`,
+      );
+    }
+    if (sizes.length === 2) return pool(node, { x: given, window, sizes });
+    const x = reshaped(node, given, [batch, channels, 1, ...sizes]);
+    const row = pool(node, { x, window: ofRow(window), sizes: [1, ...sizes] });
+    return reshaped(node, row, [batch, channels, ...window.out]);
+  };
 
 /** The input with its border, and the padding that is left to do. */
 function bordered(
@@ -136,8 +148,8 @@ const globalPool =
   };
 
 export const POOLS = {
-  MaxPool: maxPool,
-  AveragePool: averagePool,
+  MaxPool: pooling(maxPool),
+  AveragePool: pooling(averagePool),
   GlobalAveragePool: globalPool('Mean'),
   GlobalMaxPool: globalPool('Max'),
 };

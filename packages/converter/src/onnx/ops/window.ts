@@ -44,6 +44,19 @@ export function readWindow(node: NodeContext, sizes: readonly number[], kernel: 
   return window;
 }
 
+/** A window along one axis as one of a row of pixels. */
+export function ofRow({ kernel, strides, dilations, begin, end, beyond, out }: Window): Window {
+  return {
+    kernel: [1, ...kernel],
+    strides: [1, ...strides],
+    dilations: [1, ...dilations],
+    begin: [0, ...begin],
+    end: [0, ...end],
+    beyond: [0, ...beyond],
+    out: [1, ...out],
+  };
+}
+
 /** Pixels that a window covers. */
 export const reach = ({ kernel, dilations }: Pick<Window, 'kernel' | 'dilations'>, n: number): number =>
   (kernel[n]! - 1) * dilations[n]! + 1;
