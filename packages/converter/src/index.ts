@@ -8,6 +8,7 @@ export type {
 } from './calibration/calibrate-options.js';
 export type { FitParameters } from './calibration/fit-layer.js';
 export { FileAccessError } from './errors.js';
+export type { AccuracyOptions, AccuracyReport, ModelPictures } from './graph/accuracy.js';
 export { ComparisonError, type OutputComparison } from './graph/compare.js';
 export type { Conversion, ConversionReport, ConvertOptions } from './graph/convert-graph.js';
 export { convertModel } from './graph/convert-model.js';
@@ -15,7 +16,6 @@ export type { LeftNode } from './graph/fold-graph.js';
 export type { ModelFiles } from './graph/model-artifacts.js';
 export { NodeError } from './graph/node-error.js';
 export type { ConvolutionReport } from './graph/quantize-convolution.js';
-export type { AccuracyOptions, AccuracyReport, ModelPictures } from './graph/quantize-convolutions.js';
 export type { Verification } from './graph/verify-graph.js';
 export { writeModelFiles } from './graph/write-model.js';
 export {

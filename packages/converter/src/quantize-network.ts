@@ -250,7 +250,7 @@ export function wantsCorrection({ biasCorrection }: Pick<QuantizeNetworkOptions,
  *
  * @throws BackendUnavailableError when it is asked for and cannot be done
  */
-function wantsKernels(option: string, asked: boolean | undefined): boolean {
+export function wantsKernels(option: string, asked: boolean | undefined): boolean {
   const name = getBackend();
   const isPossible = name !== undefined && [DSCONV2D, DS_DEPTHWISE_CONV2D].every((op) => getKernel(op, name));
   if (asked && !isPossible) {

@@ -5,6 +5,7 @@
  * which equalizes weights in this way; here it is the activations that gain.
  */
 import { type LayerSpec, type LayerWeights, Network, outChannels } from '@dsconv/models';
+import type { StatisticsOf } from './calibration/correct-biases.js';
 import { type ConvolutionNode, captureStructure, type NetworkStructure } from './calibration/structure.js';
 import type { LayerPlan } from './quantize-network.js';
 
@@ -33,11 +34,19 @@ export function rangePairs(
     plans.filter(({ layer }) => layer.kind !== 'norm').map(({ layer, plan }) => [layer.name, plan]),
   );
   const structure = captureStructure(network.architecture, network.weights, formats, null, 1);
+  return pairsOf(structure, (layer) => network.weights.get(layer)!.statistics);
+}
+
+/** As {@link rangePairs}, of any recorded network. Layers that run more than once are left alone. */
+export function pairsOf(structure: NetworkStructure, statisticsOf: StatisticsOf): ScaledPair[] {
   const pairs: ScaledPair[] = [];
+  const runs = new Map<string, number>();
+  for (const { layer } of structure.convolutions) runs.set(layer, (runs.get(layer) ?? 0) + 1);
   for (const to of structure.convolutions) {
     const from = to.depthwise ? onlySource(structure, to) : null;
-    const statistics = from && network.weights.get(from.layer)!.statistics;
+    const statistics = from && statisticsOf(from.layer);
     if (!from || !statistics || from.attributes.activation !== 'relu6') continue;
+    if (runs.get(from.layer) !== 1 || runs.get(to.layer) !== 1) continue;
     const factors = Float64Array.from(statistics.mean, (mean, c) => {
       const range = mean + DEVIATIONS * statistics.deviation[c]!;
       return range > 0 ? Math.min(MOST, Math.max(1, 6 / range)) : 1;

@@ -116,7 +116,7 @@ describe('a LayersModel', () => {
     expect(report.verification.foldingSnrDb).toBeGreaterThan(90);
     expect(report.verification.storedSnrDb).toBeGreaterThan(90);
     // Behind the normalized stem, the normalized depthwise layer and the normalized hidden layer.
-    expect(report.accuracy).toMatchObject({ correctedBiases: 3, notCorrected: null });
+    expect(report.accuracy).toMatchObject({ correctedBiases: 3, scaledRanges: 0, notCorrected: null });
 
     const written = await writeModelFiles(target, files);
     expect(written).toBe(report.bytesAfter);

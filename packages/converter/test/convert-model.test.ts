@@ -316,6 +316,7 @@ describe('a GraphModel and pictures', () => {
       correctedBiases: 3,
       pictures: 32,
       rounded: [],
+      scaledRanges: 0,
       notCorrected: null,
     });
     expect(calibrated.snr).toBeGreaterThan(rounded.snr + 3);

@@ -1,13 +1,13 @@
 /** A whole TensorFlow.js GraphModel in, a GraphModel with `DSConv2D` nodes out. */
 import type { JsonRecord } from '../json-values.js';
 import type { PictureLayouts } from '../onnx/signature.js';
+import type { AccuracyOptions, AccuracyReport } from './accuracy.js';
 import type { ExampleOptions } from './example-inputs.js';
 import { type FoldedGraph, foldGraph, type LeftNode } from './fold-graph.js';
 import type { Graph } from './graph.js';
 import { type ModelFiles, modelFiles, topologyOf } from './model-artifacts.js';
 import type { QuantizeOptions } from './plan-convolutions.js';
 import type { ConvolutionReport } from './quantize-convolution.js';
-import type { AccuracyOptions, AccuracyReport } from './quantize-convolutions.js';
 import { floatGraph, type QuantizedGraph, quantizeGraph, withFloatActivations } from './quantize-graph.js';
 import { notCompared, type Verification, verifyGraph } from './verify-graph.js';
 

@@ -1,7 +1,7 @@
 /** Which input of a model takes pictures, and of what size. */
 import { InvalidArgumentError } from '@dsconv/core';
+import type { PictureInput } from './accuracy.js';
 import type { ExampleOptions, ModelInput } from './example-inputs.js';
-import type { PictureInput } from './quantize-convolutions.js';
 
 /**
  * @throws InvalidArgumentError when the model has several inputs, none of four dimensions with one or three channels, or leaves its size open and

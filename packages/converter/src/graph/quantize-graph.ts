@@ -1,6 +1,7 @@
 /** From a folded graph to one that TensorFlow.js loads: every convolution becomes a node `DSConv2D` or `DSDepthwiseConv2D`. */
 import type { DSConvFilter } from '@dsconv/core';
 import type { JsonRecord } from '../json-values.js';
+import type { AccuracyOptions, AccuracyReport } from './accuracy.js';
 import {
   type Attributes,
   boolAttribute,
@@ -10,19 +11,14 @@ import {
   stringAttribute,
   typeAttribute,
 } from './attributes.js';
+import { firstPicture } from './calibrate-convolutions.js';
 import type { Convolution } from './convolution.js';
 import type { ExampleOptions } from './example-inputs.js';
 import type { FoldedGraph } from './fold-graph.js';
 import type { Graph } from './graph.js';
 import { type ConvolutionPlan, planConvolutions, type QuantizeOptions } from './plan-convolutions.js';
 import type { ConvolutionReport } from './quantize-convolution.js';
-import {
-  type AccuracyOptions,
-  type AccuracyReport,
-  type FoundConvolution,
-  firstPicture,
-  quantizeConvolutions,
-} from './quantize-convolutions.js';
+import { type FoundConvolution, quantizeConvolutions } from './quantize-convolutions.js';
 import { graphRecorder } from './record-graph.js';
 import { filterToBytes } from './runtime/filter-bytes.js';
 import { ATTRIBUTES, CONVOLUTION_OPS } from './runtime/names.js';

@@ -3,6 +3,7 @@ import type { DSConvFilter } from '@dsconv/core';
 import { FileFormatError } from '@dsconv/models';
 import { serialization } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { firstPicture } from '../graph/calibrate-convolutions.js';
 import {
   type Conversion,
   type ConversionReport,
@@ -11,7 +12,7 @@ import {
 } from '../graph/convert-graph.js';
 import { modelFiles } from '../graph/model-artifacts.js';
 import { planLayers } from '../graph/plan-convolutions.js';
-import { type FoundConvolution, firstPicture, quantizeConvolutions } from '../graph/quantize-convolutions.js';
+import { type FoundConvolution, quantizeConvolutions } from '../graph/quantize-convolutions.js';
 import type { StoredWeight } from '../graph/stored-weights.js';
 import { notCompared, type Verification } from '../graph/verify-graph.js';
 import { isRecord, type JsonRecord } from '../json-values.js';

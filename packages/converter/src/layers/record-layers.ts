@@ -3,9 +3,9 @@ import { capture, type DSConvFilter } from '@dsconv/core';
 import { dispose, type NamedTensorMap, type Tensor, zeros } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { describeTrace, type NetworkStructure } from '../calibration/structure.js';
+import type { PictureInput, Recordable } from '../graph/accuracy.js';
 import { type ExampleOptions, exampleInputs } from '../graph/example-inputs.js';
 import { pictureInput } from '../graph/picture-input.js';
-import type { PictureInput, Recordable } from '../graph/quantize-convolutions.js';
 import { frozenLayers, layersInputs, loadLayers } from './run-layers.js';
 import type { AssembledLayers } from './write-layers.js';
 
