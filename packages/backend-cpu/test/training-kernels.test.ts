@@ -177,7 +177,7 @@ describe.each(ENGINE_BACKENDS)('%s', (backend) => {
               const loss = (at: number, change: number): number => {
                 const moved = data.slice();
                 moved[at]! += change;
-                const out = pool(tf.tensor4d(moved, shape), window, strides, pad).dataSync();
+                const out = pool(tf.tensor4d(moved, shape), window, strides, pad).dataSync() as Float32Array;
                 const d = dy.dataSync();
                 return out.reduce((sum, value, n) => sum + value * d[n]!, 0);
               };

@@ -19,6 +19,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { freezeFilter } from '../src/filter/quantized-filter.js';
 import {
   type DSConv2D,
+  type DSConv2DArgs,
   type DSDepthwiseConv2D,
   dsDepthwiseConv2d as depthwiseLayer,
   dsConv2d,
