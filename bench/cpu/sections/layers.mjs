@@ -1,5 +1,6 @@
 /** Layer by layer against the peak of one core, and against onnxruntime's layers. */
 import { table } from '../../markdown.mjs';
+import { breakdown, breakdownRows } from '../breakdown.mjs';
 import { NETWORKS } from '../networks.mjs';
 import { runProbe } from '../probe.mjs';
 
@@ -18,13 +19,9 @@ export async function measure({ files, options, unavailable }) {
     for (const blockSize of blockSizes) {
       const file = paths.quantized[blockSize];
       const { peaks, steps } = await runProbe('profile', { file, runs: options.runs });
-      networks.push({
-        network,
-        blockSize,
-        peaks,
-        ...summarize(steps, peaks, peer.times),
-        ortNote: peer.note,
-      });
+      const summary = summarize(steps, peaks, peer.times);
+      const parts = breakdown({ ...summary, peaks, blockSize });
+      networks.push({ network, blockSize, peaks, ...summary, breakdown: parts, ortNote: peer.note });
     }
   }
   return { networks };
@@ -91,7 +88,8 @@ export function layerKey(g, depthwise) {
 export function render({ networks }) {
   return `Times of the convolutions inside a plan on one thread, one picture, weights of 4 bits (first and depthwise layers 8): medians of the plan's own clock. The quantization of
 what a layer reads happened in the layer before, whose time it is part of. The peak is measured between the runs on registers alone, so that both see the same clock. onnxruntime's
-times are those of its profiler for the int8 graph's QLinearConv, which is the work of a layer without its addition.
+times are those of its profiler for the int8 graph's QLinearConv, which is the work of a layer without its addition. Below each table the plan's time is taken apart: products and the scaling of block sums as they would be at
+the peaks, what has its own kernels as measured, and the rest divided by the output values.
 
 ${networks.map(renderNetwork).join('\n\n')}`;
 }
@@ -122,7 +120,11 @@ Peaks of one core (${peaks.isa}): int8 ${peaks.int8Dot.toFixed(0)} GMAC/s, float
 ${(rest.macs / peaks.int8Dot / 1e6).toFixed(2)} ms at the int8 peak and ${(rest.macs / peaks.floatFma / 1e6).toFixed(1)} ms at the float32 peak; the plan's steps took ${(rest.totalMicroseconds / 1000).toFixed(2)} ms (${steps.join(', ')}). Layers with at
 least ${LEAST_CHANNELS} input channels reach **${(100 * meanShareOfPeak).toFixed(0)} %** of the int8 peak on average, ${(100 * shareOfPeakByMacs).toFixed(0)} % weighted by their work.${rest.ortNote ? ` onnxruntime's layers were not measured: ${rest.ortNote}.` : ''}
 
-${table(header, rows)}`;
+${table(header, rows)}
+
+Where the time goes:
+
+${table(['part', 'µs', 'share'], breakdownRows(rest.breakdown))}`;
 }
 
 const round = (value) => Number(value.toPrecision(5));
