@@ -26,6 +26,7 @@ export {
 } from './training/checkpoint.js';
 export { cosineRate, type FinetuneOptions, finetune, type Teacher } from './training/finetune.js';
 export { featureLoss, labelLoss, logitLoss } from './training/losses.js';
+export { gradually, type Schedule, type ScheduleOptions } from './training/schedule.js';
 export {
   type EpochReport,
   type LossFunction,

@@ -11,6 +11,7 @@ import {
   batchesOf,
   DivergedError,
   finetune,
+  gradually,
   type PictureSource,
   type ResumePoint,
   reestimateBatchNorm,
@@ -205,6 +206,39 @@ describe('finetune', () => {
       finetune(student, { source: { ...source, label: () => 0 }, learningRate: -1 }),
     ).rejects.toThrow(/learningRate is -1/);
     student.dispose();
+  });
+});
+
+describe('a schedule', () => {
+  test('lowers bits epoch by epoch, freezes scales, and is followed by training that goes on', async () => {
+    const source = quarters(32, 3);
+    const schedule = () => gradually({ bits: [4, 3, 2], freezeScalesFrom: 3 });
+    const options = { source, epochs: 4, batchSize: 16, learningRate: 1e-3 };
+    const bitsOf = (network: TrainableNetwork) => [
+      ...new Set([...network.byName.values()].map(({ bits }) => bits)),
+    ];
+    const whole = new TrainableNetwork(quantized(floatNetwork(), 5));
+    const seen: (number | null)[][] = [];
+    await finetune(whole, { ...options, schedule: schedule(), onEpoch: () => void seen.push(bitsOf(whole)) });
+    expect(seen).toEqual([[4], [3], [2], [2]]);
+    const parts = new TrainableNetwork(quantized(floatNetwork(), 5));
+    const stop = new AbortController();
+    const points: ResumePoint[] = [];
+    await finetune(parts, {
+      ...options,
+      schedule: schedule(),
+      signal: stop.signal,
+      onStep: ({ step }) => step === 5 && stop.abort(),
+      onCheckpoint: async (point) => void points.push(point),
+    });
+    const resumed = new TrainableNetwork(quantized(floatNetwork(), 5));
+    restoreSnapshot(resumed.state, await takeSnapshot(parts.state));
+    await finetune(resumed, { ...options, schedule: schedule(), resume: points.at(-1)! });
+    const [wanted, found] = await Promise.all([takeSnapshot(whole.state), takeSnapshot(resumed.state)]);
+    for (const [name, { values }] of wanted) expect(found.get(name)!.values, name).toEqual(values);
+    expect(() => gradually({ bits: [4, 1] })).toThrow(/bits\[1\] is 1/);
+    expect(() => gradually({ freezeScalesFrom: 0 })).toThrow(/freezeScalesFrom is 0/);
+    for (const network of [whole, parts, resumed]) network.dispose();
   });
 });
 

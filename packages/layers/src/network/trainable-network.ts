@@ -51,6 +51,7 @@ export class TrainableNetwork {
   readonly source: Network;
   private layers: ReadonlyMap<string, TrainableLayer> | null;
   private readonly norms: ReadonlyMap<string, LayerParameters>;
+  private normsFrozen = false;
 
   /**
    * @param network float or quantized; filters that are quantized are trained so
@@ -104,7 +105,9 @@ export class TrainableNetwork {
         layers: this.norms,
         activationBits: this.source.activationBits,
         convolve: (input, spec, use) => {
-          const y = layers.get(spec.name)!.forward(input, use, training, blend);
+          const y = layers
+            .get(spec.name)!
+            .forward(input, use, training, this.normsFrozen ? (blend ?? 0) : blend);
           onOutput?.(spec.name, y);
           return y;
         },
@@ -150,6 +153,11 @@ export class TrainableNetwork {
   /** Keeps all scales as they are from now on. */
   freezeScales(): void {
     for (const layer of this.live.values()) layer.setScaleTraining('frozen');
+  }
+
+  /** Batch normalizations use their running statistics from now on, in training too. */
+  freezeBatchNorm(): void {
+    this.normsFrozen = true;
   }
 
   /** The network as it is now, in integers: the very ones that the forward pass uses. Training can go on. */

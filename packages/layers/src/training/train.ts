@@ -23,6 +23,7 @@ import {
   takeOptimizer,
   takeSnapshot,
 } from './checkpoint.js';
+import type { Schedule } from './schedule.js';
 
 /** One step's tensors, which live until the loss is computed. */
 export interface StepTensors {
@@ -91,6 +92,8 @@ export interface TrainOptions {
   validate?: (network: TrainableNetwork) => Promise<number>;
   /** Epochs without a better score after which training ends. Default: none. */
   patience?: number;
+  /** Called before every epoch, which count from 1, to change what is trained: see `schedule.ts`. */
+  schedule?: Schedule;
   /** Where to begin, once the network's variables are those of that moment. */
   resume?: ResumePoint;
   /** Called after every epoch, and when training is ended by the signal: what to keep for going on later. */
@@ -142,6 +145,13 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   try {
     for (let epoch = Math.floor(loop.step / perEpoch); epoch < epochs; epoch++) {
       const from = loop.step - epoch * perEpoch;
+      if (options.schedule)
+        await follow(
+          options.schedule,
+          network,
+          epoch + 1,
+          resume !== undefined && loop.step === resume.position.step && from > 0,
+        );
       const losses: number[] = [];
       for await (const batch of batchesOf(source, batchSize, { seed, epoch, from }, augmentation)) {
         losses.push(await loop.run(batch));
@@ -170,6 +180,18 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   }
   if (validate) restoreSnapshot(network.state, best);
   return finish(false);
+}
+
+/** Training that goes on has the bits of its epoch already: only the settings change then, not the numbers. */
+async function follow(
+  schedule: Schedule,
+  network: TrainableNetwork,
+  epoch: number,
+  goesOn: boolean,
+): Promise<void> {
+  const numbers = goesOn ? await takeSnapshot(network.state) : null;
+  schedule(network, epoch);
+  if (numbers) restoreSnapshot(network.state, numbers);
 }
 
 class Loop {
