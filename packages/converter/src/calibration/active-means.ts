@@ -4,8 +4,11 @@
  * quantized network or in the float one.
  */
 
-/** Pixels that are looked at, at most, for each channel. */
-const PIXELS = 60_000;
+/** Pixels that are looked at, about, for each channel. */
+const PIXELS = 25_000;
+
+/** Batches of pictures that are looked at, at least: what pixels of one picture have in common must not decide. */
+const BATCHES = 8;
 
 /** Pixels below which a channel's mean says little; it is believed in proportion. */
 const FEW = 20;
@@ -26,19 +29,20 @@ export class ActiveMeans {
   /**
    * @param found outputs in the quantized network before the activation, `[pixels, channels]`
    * @param wanted outputs in the float network behind the activation, likewise
-   * @param batches that will be added
+   * @param step between pixels that are looked at
    */
-  add(found: Float32Array, wanted: Float32Array, batches: number): void {
+  add(found: Float32Array, wanted: Float32Array, step: number): void {
     const { channels, ceiling, sums, counts } = this;
     const pixels = found.length / channels;
-    const step = Math.max(1, Math.floor((pixels * batches) / PIXELS));
     for (let pixel = 0; pixel < pixels; pixel += step) {
       const from = pixel * channels;
       for (let c = 0; c < channels; c++) {
-        const [is, should] = [found[from + c]!, wanted[from + c]!];
-        if ((is <= 0 && should <= 0) || (is >= ceiling && should >= ceiling)) continue;
-        sums[c]! += should - is;
-        counts[c]!++;
+        const is = found[from + c]!;
+        const should = wanted[from + c]!;
+        // Without a branch, which nothing could foresee.
+        const passes = Number(Math.max(is, should) > 0) & Number(Math.min(is, should) < ceiling);
+        sums[c]! += passes * (should - is);
+        counts[c]! += passes;
       }
     }
   }
@@ -47,4 +51,13 @@ export class ActiveMeans {
   shifts(): Float64Array {
     return this.sums.map((sum, c) => sum / (this.counts[c]! + FEW));
   }
+}
+
+/** Which batches, and which of their pixels, are enough: every how many. */
+export function sparsely(pixelsPerBatch: number, batches: number): { batchStep: number; pixelStep: number } {
+  const spare = Math.max(1, (pixelsPerBatch * batches) / PIXELS);
+  const batchStep = Math.max(1, Math.min(Math.floor(spare), Math.floor(batches / BATCHES)));
+  // No multiple of a picture's width, or the same columns would be seen in every row.
+  const pixelStep = Math.max(1, Math.floor(spare / batchStep)) | 1;
+  return { batchStep, pixelStep };
 }

@@ -14,7 +14,7 @@ import {
 import { quantizeLayer } from '../quantize-network.js';
 import { seededRandom } from '../random.js';
 import { signalToNoise } from '../signal-to-noise.js';
-import { ActiveMeans } from './active-means.js';
+import { ActiveMeans, sparsely } from './active-means.js';
 import { type CalibrateOptions, type CalibrationPictures, DEFAULT_FIT } from './calibrate-options.js';
 import { choosePictures, largestDivisor, mostPictures } from './choose-pictures.js';
 import { CovarianceAccumulator } from './covariance.js';
@@ -161,13 +161,17 @@ export class CalibrationRun {
       ...convolution,
       attributes: { ...attributes, activation: 'linear' as const, outputFormat: null },
     };
-    this.quantized.forEach((quantized, n) => {
+    const [batch, height, width] = convolution.node.outputs[0]!.shape as [number, number, number];
+    const { batchStep, pixelStep } = sparsely(batch * height * width, this.quantized.length);
+    for (let n = 0; n < this.quantized.length; n += batchStep) {
       const wanted = this.float[n]!.outputOf(convolution);
-      if (wanted === null) return;
-      const y = tidy(() => runQuantized(linear, quantized.inputsOf(convolution), found.filter, bias));
-      means.add(y.dataSync() as Float32Array, wanted.dataSync() as Float32Array, this.quantized.length);
+      if (wanted === null) continue;
+      const y = tidy(() => {
+        return runQuantized(linear, this.quantized[n]!.inputsOf(convolution), found.filter, bias);
+      });
+      means.add(y.dataSync() as Float32Array, wanted.dataSync() as Float32Array, pixelStep);
       y.dispose();
-    });
+    }
     bias.dispose();
     const shifts = means.shifts();
     return { ...found, bias: found.bias.map((value, c) => value + shifts[c]!) };

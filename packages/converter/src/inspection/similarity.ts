@@ -15,9 +15,13 @@ export class SimilaritySums {
   private found = 0;
 
   add(exact: ArrayLike<number>, approximate: ArrayLike<number>): this {
-    let [signal, noise, product, found] = [0, 0, 0, 0];
+    let signal = 0;
+    let noise = 0;
+    let product = 0;
+    let found = 0;
     for (let n = 0; n < exact.length; n++) {
-      const [y, z] = [exact[n]!, approximate[n]!];
+      const y = exact[n]!;
+      const z = approximate[n]!;
       signal += y * y;
       noise += (y - z) * (y - z);
       product += y * z;
