@@ -313,6 +313,46 @@ describe('a LayersModel', () => {
     expect(written.modelTopology.config.layers[2]).toEqual(rows);
   });
 
+  it('may have convolutions in groups, which TensorFlow.js alone cannot run', async () => {
+    const path = await saveLayers(
+      fillWeights(
+        sequential({
+          layers: [
+            layers.conv2d({ inputShape: [6, 6, 4], filters: 8, kernelSize: 3, name: 'a' }),
+            layers.conv2d({ filters: 6, kernelSize: 1, name: 'b' }),
+          ],
+        }),
+      ),
+      source,
+    );
+    const json = JSON.parse(readFileSync(path, 'utf8'));
+    // Two groups of 2 channels each: half of the kernel.
+    const bytes = readFileSync(join(source, 'weights.bin')).subarray(9 * 2 * 8 * 4);
+    json.weightsManifest[0].weights[0].shape = [3, 3, 2, 8];
+    json.modelTopology.config.layers[0].config.groups = 2;
+    writeFileSync(join(source, 'weights.bin'), bytes);
+    writeFileSync(path, JSON.stringify(json));
+    const { files, report } = await convertModel(source, { bits: 8, blockSize: 16 });
+    expect(report.verification.notCompared).toMatch(/no convolutions in groups, such as layer 'a'/);
+    const pictures = { count: 4, read: async (n: number) => numbers(144, n) };
+    await expect(convertModel(source, { bits: 8, pictures })).rejects.toThrow(/1 or 3 channels/);
+    await writeModelFiles(target, files);
+    const converted = await loadLayersFromDisk(join(target, 'model.json'));
+    const x = tensor(numbers(144), [1, 6, 6, 4]);
+    const hidden = (converted.getLayer('a').apply(x) as Tensor).dataSync();
+    const weights = new Float32Array(new Uint8Array(bytes).buffer);
+    // Output channel 5 reads the second half of the input's channels.
+    let expected = weights[9 * 2 * 8 + 5]!;
+    const values = x.dataSync();
+    for (let tap = 0; tap < 9; tap++) {
+      for (let i = 0; i < 2; i++) {
+        const pixel = Math.floor(tap / 3) * 6 + (tap % 3);
+        expected += values[pixel * 4 + 2 + i]! * weights[(tap * 2 + i) * 8 + 5]!;
+      }
+    }
+    expect(hidden[5]).toBeCloseTo(expected, 1);
+  });
+
   it("may have layers of one's own, once they are registered", async () => {
     class Twice extends layers.Layer {
       static readonly className = 'TwiceForTest';

@@ -19,9 +19,9 @@ import { isRecord, type JsonRecord } from '../json-values.js';
 import { FOLDED_CLASS, type FoldedLayers, foldLayers } from './fold-layers.js';
 import { LayerWeights } from './layer-weights.js';
 import { layersRecorder } from './record-layers.js';
-import { loadLayers } from './run-layers.js';
+import { layersInputs, loadLayers } from './run-layers.js';
 import { registerDSConvLayers } from './runtime/register-layers.js';
-import { allContainers, readTopology } from './topology.js';
+import { allContainers, readTopology, statedInputs } from './topology.js';
 import { verifyLayers } from './verify-layers.js';
 import { type AssembledLayers, assembleLayers } from './write-layers.js';
 
@@ -50,7 +50,7 @@ export async function convertLayersModel(
   try {
     return await convert(json, topology, weights, folded, original, before, options);
   } finally {
-    original?.dispose();
+    original.model?.dispose();
   }
 }
 
@@ -59,7 +59,7 @@ async function convert(
   topology: JsonRecord,
   weights: LayerWeights,
   folded: FoldedLayers,
-  original: LayersModel | null,
+  original: Original,
   before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
   options: ConvertOptions,
 ): Promise<Conversion> {
@@ -73,7 +73,8 @@ async function convert(
     assembleLayers(topology, folded, weights, (name, { bias }) => {
       return { filter: filters.get(name)!, bias, activationBits };
     });
-  const recorder = layersRecorder(original, assemble, options);
+  const inputsOf = original.model ? layersInputs(original.model) : statedInputs(container);
+  const recorder = layersRecorder(inputsOf, assemble, options);
   const { found, layers, accuracy } = await quantizeConvolutions(convolutions, plans, options, recorder);
   const quantized = (bits: number | null): AssembledLayers =>
     assembleLayers(topology, folded, weights, (name) => ({ ...found.get(name)!, activationBits: bits }));
@@ -105,22 +106,20 @@ function dequantized({ filter, bias }: FoundConvolution) {
 }
 
 async function verify(
-  original: LayersModel | null,
+  original: Original,
   options: ConvertOptions,
-  { container, convolutions, left }: FoldedLayers,
+  { container, convolutions }: FoldedLayers,
   forms: Omit<Parameters<typeof verifyLayers>[0], 'original'>,
 ): Promise<Verification> {
   if (options.verify === false) return notCompared('not asked for');
-  if (!original) {
-    const unknown = left.find(({ op }) => !isKnown(op))!;
-    return notCompared(`TensorFlow.js does not know the class ${unknown.op} of layer '${unknown.name}'`);
-  }
+  const { model, reason } = original;
+  if (!model) return notCompared(reason);
   // Layers within nested models are not reachable from outside, and a separable layer's first half is no layer of the original.
   const own = container.layers.filter(({ name, className, calls }) => {
-    return className === FOLDED_CLASS && calls.length === 1 && hasLayer(original, name);
+    return className === FOLDED_CLASS && calls.length === 1 && hasLayer(model, name);
   });
   const points = own.map(({ name }) => name).filter((name) => convolutions.has(name));
-  return verifyLayers({ original, ...forms }, points, options);
+  return verifyLayers({ original: model, ...forms }, points, options);
 }
 
 function hasLayer({ layers }: LayersModel, name: string): boolean {
@@ -132,16 +131,29 @@ function isKnown(className: string): boolean {
   return Object.hasOwn(serialization.SerializationMap.getMap().classNameMap, className);
 }
 
-/** Null where the model has layers that TensorFlow.js does not know. @throws FileFormatError when TensorFlow.js refuses it for another reason */
+/** The model as it was read, or why TensorFlow.js cannot run it although the converted one may run. */
+type Original = { model: LayersModel; reason: null } | { model: null; reason: string };
+
+/** @throws FileFormatError when TensorFlow.js refuses the model for a reason that is not a layer it does not know */
 async function loadOriginal(
   topology: JsonRecord,
   weights: LayerWeights,
-  { left }: FoldedLayers,
+  { left, convolutions }: FoldedLayers,
   file: string,
-): Promise<LayersModel | null> {
-  if (left.some(({ op }) => !isKnown(op))) return null;
+): Promise<Original> {
+  const unknown = left.find(({ op }) => !isKnown(op));
+  if (unknown) {
+    const reason = `TensorFlow.js does not know the class ${unknown.op} of layer '${unknown.name}'`;
+    return { model: null, reason };
+  }
+  const grouped = [...convolutions].find(([, { groups }]) => groups > 1);
+  if (grouped) {
+    const reason = `TensorFlow.js has no convolutions in groups, such as layer '${grouped[0]}'`;
+    return { model: null, reason };
+  }
   try {
-    return await loadLayers({ modelTopology: topology, weights: [...weights.weights.values()] });
+    const model = await loadLayers({ modelTopology: topology, weights: [...weights.weights.values()] });
+    return { model, reason: null };
   } catch (error) {
     const why = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
     throw new FileFormatError(file, `is refused by TensorFlow.js: ${why}`, { cause: error });

@@ -4,28 +4,28 @@ import { dispose, type NamedTensorMap, type Tensor, zeros } from '@tensorflow/tf
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { describeTrace, type NetworkStructure } from '../calibration/structure.js';
 import type { PictureInput, Recordable } from '../graph/accuracy.js';
-import { type ExampleOptions, exampleInputs } from '../graph/example-inputs.js';
+import { type ExampleOptions, exampleInputs, type ModelInput } from '../graph/example-inputs.js';
 import { pictureInput } from '../graph/picture-input.js';
-import { frozenLayers, layersInputs, loadLayers } from './run-layers.js';
+import { frozenLayers, loadLayers } from './run-layers.js';
 import type { AssembledLayers } from './write-layers.js';
 
 /**
- * @param original the model as it was read, whose inputs are the converted model's too; null where TensorFlow.js does not know its layers
+ * @param inputs of the model as it was read, which the converted one has too
  * @param assemble gives the model with filters in place
  */
 export function layersRecorder(
-  original: LayersModel | null,
+  inputs: readonly ModelInput[],
   assemble: (filters: ReadonlyMap<string, DSConvFilter>) => AssembledLayers,
   options: ExampleOptions,
 ): Recordable {
-  const picture = (): PictureInput => pictureInput(original ? layersInputs(original) : [], options);
+  const picture = (): PictureInput => pictureInput(inputs, options);
   return {
     picture,
     async record(filters, batch) {
       const model = await loadLayers(assemble(filters));
       let examples: NamedTensorMap = {};
       try {
-        if (batch === null) examples = exampleInputs(layersInputs(original ?? model), options);
+        if (batch === null) examples = exampleInputs(inputs, options);
         else {
           const { name, shape, planar, dtype } = picture();
           const [height, width, channels] = shape;

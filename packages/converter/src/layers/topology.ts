@@ -1,5 +1,6 @@
 /** The topology of a LayersModel: containers of layers, nested ones included, and what reads what. */
 import { FileFormatError, nearest } from '@dsconv/models';
+import type { ModelInput } from '../graph/example-inputs.js';
 import { isRecord, type JsonRecord, text } from '../json-values.js';
 import { LayerError } from './layer-error.js';
 
@@ -216,6 +217,17 @@ export function sortLayers({ layers }: Container, file: string): Layer[] {
     }
   }
   return order;
+}
+
+/** The inputs that a model states: those of its input layers, or of a Sequential's first layer. */
+export function statedInputs({ layers, kind }: Container): ModelInput[] {
+  const sources = kind === 'sequential' ? layers.slice(0, 1) : layers;
+  return sources.flatMap(({ name, config }) => {
+    const shape = config.batch_input_shape ?? config.batchInputShape;
+    if (!Array.isArray(shape)) return [];
+    const sizes = shape.map((d) => (Number.isSafeInteger(d) && (d as number) > 0 ? (d as number) : null));
+    return [{ name, shape: sizes, dtype: config.dtype === 'int32' ? 'int32' : 'float32' }];
+  });
 }
 
 /** The container and all that are nested in it, the outer ones first. */
