@@ -108,12 +108,17 @@ describe('finetune', () => {
       '--classes',
       '7',
       '--epochs',
-      '1',
+      '2',
+      '--bits-by-epoch',
+      '4,2',
       '--json',
     );
-    expect(run.code).toBe(0);
+    expect(run).toMatchObject({ err: '', code: 0 });
     const shown = await dsconv('inspect', path('b.safetensors'), '--json');
-    expect(JSON.stringify(shown.json())).toContain('"classes":7');
+    const text = JSON.stringify(shown.json());
+    expect(text).toContain('"classes":7');
+    // All but the first layer.
+    expect(text.match(/"bits":2\b/g)).toHaveLength(19);
   });
 
   it('ends after the step at Ctrl-C with 130, and goes on to what it would have been', async () => {

@@ -1,6 +1,6 @@
 import { quantizeNetwork } from '@dsconv/converter';
 import { InvalidArgumentError } from '@dsconv/core';
-import { finetune, replaceHead, type ScaleTraining, TrainableNetwork } from '@dsconv/layers';
+import { finetune, gradually, replaceHead, type ScaleTraining, TrainableNetwork } from '@dsconv/layers';
 import type { Network } from '@dsconv/models';
 import { Option } from 'commander';
 import { useBackend } from '../backends.js';
@@ -9,7 +9,7 @@ import { selectSamples } from '../data-sets/data-set.js';
 import { openDataSet } from '../data-sets/index.js';
 import { DataSetError } from '../errors.js';
 import { openNetwork } from '../networks.js';
-import { checkRange, integer, remainder, withCommonOptions } from '../options.js';
+import { checkRange, integer, numbers, remainder, withCommonOptions } from '../options.js';
 import { positive } from '../targets.js';
 import { loadGradients } from '../training/gradients.js';
 import { type OpenedSource, openSource, tellSkipped } from '../training/picture-source.js';
@@ -24,6 +24,7 @@ interface FinetuneOptions extends TrainingCommandOptions {
   epochs: number;
   bits?: number;
   block?: number;
+  bitsByEpoch?: number[];
   rate: number;
   batch: number;
   scales: ScaleTraining;
@@ -50,6 +51,11 @@ export const registerFinetune: RegisterCommand = (program, context) => {
     .option('--epochs <n>', 'times that every picture is seen', integer, 3)
     .option('--bits <n>', 'weight bits, 2 to 8, of a float model', integer)
     .option('--block <n>', 'weights along the depth that share a scale, of a float model', integer)
+    .option(
+      '--bits-by-epoch <list>',
+      'bits of the first epoch, the second, …, such as 4,3,2; the last ones stay',
+      numbers,
+    )
     .option('--classes <n>', 'replace the classifier of a float model by one for a new task', integer)
     .option('--rate <number>', 'learning rate of Adam at the beginning', positive, 1e-3)
     .option('--batch <n>', 'pictures per step', integer, 64)
@@ -113,7 +119,8 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
   };
   const training = await open(options.data, 'train');
   const validation = options.validate === undefined ? null : await open(options.validate, 'test');
-  const { scales, batchNorm, epochs, batch, rate, seed, shift, mirror } = options;
+  const { scales, batchNorm, epochs, batch, rate, seed, shift, mirror, bitsByEpoch } = options;
+  const schedule = bitsByEpoch && gradually({ bits: bitsByEpoch });
   const student = new TrainableNetwork(network, { ...(float ? { float } : {}), scales, batchNorm });
   const { preprocessing } = network;
   const black = preprocessing.mean.map((mean, c) => (preprocessing.range[0] - mean) / preprocessing.std[c]!);
@@ -135,6 +142,7 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
         batchNorm,
         shift,
         mirror,
+        bitsByEpoch,
         pictures,
       }),
       facts: { pictures, skipped: training.skipped, architecture: network.architecture.name },
@@ -148,6 +156,7 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
           seed,
           augmentation: { shift, mirror, fill: black },
           ...(teacher ? { teacher } : {}),
+          ...(schedule ? { schedule } : {}),
           ...(options.patience === undefined ? {} : { patience: options.patience }),
           ...(validation
             ? { validate: agreementWith(validation.source, (n) => validation.source.label!(n)) }
