@@ -37,6 +37,7 @@ interface Options extends CommonOptions {
   nhwc?: boolean;
   verify: boolean;
   biasCorrection: boolean;
+  rangeScaling: boolean;
   calibrate?: string;
   limit?: number;
   filterMod?: { modulus: number; remainder: number };
@@ -70,6 +71,7 @@ export const registerConvert: RegisterCommand = (program: Command, context) => {
     .option('--nhwc', 'of ONNX: pictures go in and come out as [batch, height, width, channels]')
     .option('--no-verify', 'do not compare the result with the original')
     .option('--no-bias-correction', 'leave biases as they are')
+    .option('--no-range-scaling', 'leave channels before depthwise convolutions as they are')
     .option('--calibrate <dir>', 'unlabelled pictures like those the model is for: keeps more accuracy')
     .option('--limit <n>', 'calibrate on at most this many, spread evenly over the set', integer)
     .option(
@@ -163,10 +165,14 @@ async function convert(input: string, options: Options, { io }: Context): Promis
 }
 
 function accuracy(
-  { biasCorrection }: Options,
+  { biasCorrection, rangeScaling }: Options,
   pictures: ModelPictures | null,
-): Pick<ConvertOptions, 'pictures' | 'biasCorrection'> {
-  return { ...(pictures ? { pictures } : {}), ...(biasCorrection ? {} : { biasCorrection: false }) };
+): Pick<ConvertOptions, 'pictures' | 'biasCorrection' | 'rangeScaling'> {
+  return {
+    ...(pictures ? { pictures } : {}),
+    ...(biasCorrection ? {} : { biasCorrection }),
+    ...(rangeScaling ? {} : { rangeScaling }),
+  };
 }
 
 function describe(report: ConversionReport, output: string): string {
@@ -196,6 +202,9 @@ function describe(report: ConversionReport, output: string): string {
     ...notes.map((note) => `note     ${note}`),
     `kept     ${others.join(', ') || 'nothing else'}`,
     fitted(accuracy, layers.length),
+    ...(accuracy.scaledRanges > 0
+      ? [`ranges   scaled before ${count(accuracy.scaledRanges, 'depthwise convolution')}`]
+      : []),
     ...compared,
     `file     ${bytes(bytesBefore)} → ${bytes(bytesAfter)}, ${count(layers.length, 'convolution')} at ${bitsPerWeight.toFixed(3)} bits per weight`,
     `wrote ${output}`,

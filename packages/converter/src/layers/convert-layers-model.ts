@@ -21,7 +21,8 @@ import { LayerWeights } from './layer-weights.js';
 import { layersRecorder } from './record-layers.js';
 import { layersInputs, loadLayers } from './run-layers.js';
 import { registerDSConvLayers } from './runtime/register-layers.js';
-import { allContainers, readTopology, statedInputs } from './topology.js';
+import { readTopology } from './topology.js';
+import { allContainers, statedInputs } from './traverse-layers.js';
 import { verifyLayers } from './verify-layers.js';
 import { type AssembledLayers, assembleLayers } from './write-layers.js';
 

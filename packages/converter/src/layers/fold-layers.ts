@@ -6,7 +6,8 @@ import { LayerConfig } from './layer-config.js';
 import { LayerError } from './layer-error.js';
 import type { LayerWeights } from './layer-weights.js';
 import { isConvolutionClass, readLayer } from './read-layer.js';
-import { type Container, type Layer, type LayerReference, sortLayers } from './topology.js';
+import type { Container, Layer, LayerReference } from './topology.js';
+import { sortLayers } from './traverse-layers.js';
 
 /** A convolution in the place of a layer. */
 export interface LayerConvolution extends Convolution {
