@@ -13,6 +13,7 @@ Networks of the zoo with random weights, 224×224 pixels. Ours: 4-bit weights in
 channel), 8-bit activations. onnxruntime-node runs ONNX models of the very operations that the float network performs: float32, and int8 with a scale per
 output channel, as a graph of QLinear operators and as a QDQ graph, of which the faster counts. Every engine has a process of its own, only one computes
 at a time, and they take turns of about 200 ms; medians over three passes with fresh processes. The cores are shared with others: trust ratios, not times.
+[What limits these figures, and what was tried](cpu-limits.md).
 
 ![Milliseconds per picture](cpu.svg)
 
