@@ -62,6 +62,7 @@ network's with this layer alone quantized, as Kullback-Leibler divergence.</p>
 </section>
 <section aria-labelledby="ranking">
 <h2 id="ranking">Ranked by harm</h2>
+<p><b>Changed</b>: classes that differ with this layer alone quantized. <b>Weights</b>, <b>alone</b>, <b>so far</b>: signal-to-noise as above; <b>cosine</b> of the outputs so far.</p>
 <div class="wide">${ranking(layers)}</div>
 </section>
 ${allocation ? curveSection(allocation) : ''}
@@ -102,10 +103,10 @@ function ranking(layers: readonly LayerComparison[]): string {
     'block',
     'bytes',
     'harm',
-    'classes changed',
+    'changed',
     'weights',
-    'outputs alone',
-    'outputs so far',
+    'alone',
+    'so far',
     'cosine',
   ];
   const rows = layers.map((layer) => {

@@ -1,10 +1,14 @@
 /** The scales of a filter as a picture: one row for each block of a tap, one column for each output channel. */
 import type { DSConvFilter } from '@dsconv/core';
 import sharp from 'sharp';
+import { count } from '../format.js';
 import { plain } from './svg.js';
 
 /** Columns of a picture; of more channels, neighbours share one. */
 const MOST_COLUMNS = 1024;
+
+/** What is smaller than the largest scales by more than this has the darkest colour. */
+const MOST_RATIO = 1000;
 
 /** Dark blue to yellow, even steps of lightness: Smith and van der Walt's viridis, public domain. */
 const VIRIDIS = [
@@ -39,7 +43,9 @@ export async function scaleMap(filter: DSConvFilter): Promise<ScaleMap> {
   const columns = Math.min(outputs, MOST_COLUMNS);
   const sorted = scales.filter((scale) => scale > 0).sort();
   const quantile = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? 1;
-  const [low, high] = [quantile(0.01), quantile(0.99)];
+  const high = quantile(0.99);
+  // A channel that is all but dead would take the colours from all others.
+  const low = Math.max(quantile(0.01), high / MOST_RATIO);
   const pixels = Buffer.alloc(rows * columns * 4);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -51,7 +57,9 @@ export async function scaleMap(filter: DSConvFilter): Promise<ScaleMap> {
   const png = await sharp(pixels, { raw: { width: columns, height: rows, channels: 4 } })
     .png({ compressionLevel: 9 })
     .toBuffer();
-  const kind = isPerBlock ? `${rows} blocks × ${outputs} output channels` : `${outputs} output channels`;
+  const kind = isPerBlock
+    ? `${count(rows, 'block')} × ${outputs} output channels`
+    : `${outputs} output channels`;
   return {
     source: `data:image/png;base64,${png.toString('base64')}`,
     rows,

@@ -22,7 +22,7 @@ export const STYLE = `${PALETTE}
   .wide > svg { min-width: 760px; }
   .chart { max-width: 760px; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
   table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
-  th, td { padding: 5px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+  th, td { padding: 5px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
   thead th { color: var(--soft); font-weight: 500; }
   th:first-child, td:nth-child(2), th:nth-child(2) { text-align: left; }
   tbody th { font-weight: 500; }
