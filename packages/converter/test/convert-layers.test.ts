@@ -17,6 +17,7 @@ import {
 import sharp from 'sharp';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dataMissing, dataPath } from '../../models/test/support/shared-data.js';
+import { rectified } from '../src/calibration/moments.js';
 import { convertModel, FileAccessError, LayerError, signalToNoise, writeModelFiles } from '../src/index.js';
 import { FrozenDSConv2D, registerDSConvLayers } from '../src/layers/runtime/index.js';
 import {
@@ -255,6 +256,41 @@ describe('a LayersModel', () => {
       Float32Array.from((model.predict(xs) as Tensor).dataSync()),
     );
     expect(signalToNoise(outputs[0]!, outputs[1]!)).toBeGreaterThan(30);
+  });
+
+  it('learns mean inputs from normalizations before activations that it cannot fold', async () => {
+    const original = fillWeights(
+      sequential({
+        layers: [
+          layers.maxPooling2d({ inputShape: [9, 9, 16], poolSize: 3, strides: 1, name: 'pool' }),
+          layers.batchNormalization({ name: 'bn' }),
+          layers.reLU({ name: 'relu' }),
+          layers.conv2d({ filters: 24, kernelSize: 1, name: 'y' }),
+        ],
+      }),
+    );
+    await saveLayers(original, source);
+    const { files, report } = await convertModel(source, { bits: 2, firstBits: 2, blockSize: 16 });
+    expect(report.kept).toMatchObject({ BatchNormalization: 1, ReLU: 1 });
+    expect(report.accuracy).toMatchObject({ correctedBiases: 1, notCorrected: null });
+    await writeModelFiles(target, files);
+    const converted = await loadLayersFromDisk(join(target, 'model.json'));
+    const vectors = (model: LayersModel, name: string) =>
+      (model.getLayer(name) as layers.Layer).getWeights().map((t) => t.dataSync() as Float32Array);
+    const [gamma, beta] = vectors(original, 'bn');
+    const [kernel, bias] = vectors(original, 'y');
+    const found = (converted.getLayer('y') as FrozenDSConv2D).filter()!.dequantize();
+    // Of normally distributed values with mean β and deviation γ, cut off at 0.
+    const { mean } = rectified(
+      { mean: Float64Array.from(beta!), variance: Float64Array.from(gamma!, (g) => g * g) },
+      Infinity,
+    );
+    const correct = Float32Array.from(bias!, (value, o) =>
+      mean.reduce((sum, m, i) => sum + m * (kernel![i * 24 + o]! - found[i * 24 + o]!), value),
+    );
+    const stored = converted.getLayer('y').getWeights()[1]!.dataSync() as Float32Array;
+    expect(signalToNoise(correct, stored) ?? Infinity).toBeGreaterThan(100);
+    expect(signalToNoise(bias!, stored)).toBeLessThan(30);
   });
 
   it('does not fold what something else reads', async () => {

@@ -2,7 +2,7 @@
  * Bias correction without data: what rounding a filter's weights adds to its outputs on average is `(Ŵ - W)ᵀ E[x]`, and the batch normalization
  * before a layer tells E[x]. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (arXiv 1906.04721), section 4.2.
  */
-import type { TraceNode, ValueId } from '@dsconv/core';
+import type { Trace, TraceNode, ValueId } from '@dsconv/core';
 import type { LayerSpec, LayerWeights, Network } from '@dsconv/models';
 import type { LayerPlan } from '../quantize-network.js';
 import { type Moments, mapped, rectified } from './moments.js';
@@ -50,7 +50,7 @@ export function propagateMeans(
       found =
         statistics &&
         behind(convolution, statistics, node.inputs.residual ? (of('residual') ?? null) : undefined);
-    } else found = through(node, of);
+    } else found = through(node, of, structure.trace);
     const { value } = node.outputs[0]!;
     if (found) moments.set(value, found);
     // A reshape's result is the value it was made from, whose moments stay.
@@ -95,8 +95,13 @@ function added(a: Moments, b: Moments): Moments {
   };
 }
 
-function through(node: TraceNode, of: (name: string) => Moments | undefined): Moments | undefined {
+function through(
+  node: TraceNode,
+  of: (name: string) => Moments | undefined,
+  trace: Trace,
+): Moments | undefined {
   const { kernel, inputs } = node;
+  if (kernel === 'FusedBatchNorm') return normalized(node, trace);
   if (KEEPING.includes(kernel)) {
     const input = inputs.x ?? inputs.input;
     const isWithin = kernel === 'Reshape' || input?.shape.at(-1) === node.outputs[0]!.shape.at(-1);
@@ -117,6 +122,19 @@ function through(node: TraceNode, of: (name: string) => Moments | undefined): Mo
     mean: Float64Array.from(parts.flatMap(({ mean }) => [...mean])),
     variance: Float64Array.from(parts.flatMap(({ variance }) => [...variance])),
   };
+}
+
+/** A batch normalization that was not folded has outputs of mean β and deviation |γ|, whatever its inputs. */
+function normalized({ inputs, outputs }: TraceNode, { constants }: Trace): Moments | undefined {
+  const channels = outputs[0]!.shape.at(-1)!;
+  const vector = (name: string, otherwise: number): Float64Array | null => {
+    const input = inputs[name];
+    if (!input) return new Float64Array(channels).fill(otherwise);
+    const values = constants.get(input.value);
+    return values?.length === channels ? Float64Array.from(values) : null;
+  };
+  const [mean, deviation] = [vector('offset', 0), vector('scale', 1)];
+  return mean && deviation ? { mean, variance: deviation.map((d) => d * d) } : undefined;
 }
 
 /** A concatenation side by side, not one behind the other. */

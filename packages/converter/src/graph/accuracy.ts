@@ -41,6 +41,8 @@ export interface AccuracyReport {
 
 /** A model that can be run with any filters of the planned formats. */
 export interface Recordable {
+  /** Whether batch normalizations are left that no convolution took in. */
+  normalizes: boolean;
   /** The tensor that pictures go into. @throws InvalidArgumentError when the model reads no pictures */
   picture(): PictureInput;
   /**

@@ -31,7 +31,7 @@ export async function lookInto(
     return { convolutions, scaledRanges: 0, means: new Map(), reason };
   };
   if (!scales && !corrects) return nothing('not asked for');
-  if ([...convolutions.values()].every(({ statistics }) => statistics === null)) {
+  if (!model.normalizes && [...convolutions.values()].every(({ statistics }) => statistics === null)) {
     return nothing('the model has no batch normalization that tells mean inputs');
   }
   let structure: NetworkStructure;

@@ -21,6 +21,7 @@ export function graphRecorder(
   options: ExampleOptions,
 ): Recordable {
   return {
+    normalizes: [...folded.nodes.values()].some(({ op }) => op.startsWith('FusedBatchNorm')),
     picture: () => pictureInput(placeholders(folded), options),
     async record(filters, batch) {
       registerDSConvOps();

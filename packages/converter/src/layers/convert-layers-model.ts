@@ -75,7 +75,9 @@ async function convert(
       return { filter: filters.get(name)!, bias, activationBits };
     });
   const inputsOf = original.model ? layersInputs(original.model) : statedInputs(container);
-  const recorder = layersRecorder(inputsOf, assemble, options);
+  const rest = allContainers(container).flatMap((each) => each.layers);
+  const normalizes = rest.some(({ className }) => className === 'BatchNormalization');
+  const recorder = layersRecorder(normalizes, inputsOf, assemble, options);
   const { found, layers, accuracy } = await quantizeConvolutions(convolutions, plans, options, recorder);
   const quantized = (bits: number | null): AssembledLayers =>
     assembleLayers(topology, folded, weights, (name) => ({ ...found.get(name)!, activationBits: bits }));
@@ -95,7 +97,7 @@ async function convert(
     files,
   });
   const kept: Record<string, number> = {};
-  for (const { className } of allContainers(container).flatMap((each) => each.layers)) {
+  for (const { className } of rest) {
     if (className !== FOLDED_CLASS) kept[className] = (kept[className] ?? 0) + 1;
   }
   const report = { ...before, ...totals(layers, files), layers, left, accuracy, kept, verification };

@@ -10,16 +10,19 @@ import { frozenLayers, loadLayers } from './run-layers.js';
 import type { AssembledLayers } from './write-layers.js';
 
 /**
+ * @param normalizes whether it has batch normalizations that no convolution took in
  * @param inputs of the model as it was read, which the converted one has too
  * @param assemble gives the model with filters in place
  */
 export function layersRecorder(
+  normalizes: boolean,
   inputs: readonly ModelInput[],
   assemble: (filters: ReadonlyMap<string, DSConvFilter>) => AssembledLayers,
   options: ExampleOptions,
 ): Recordable {
   const picture = (): PictureInput => pictureInput(inputs, options);
   return {
+    normalizes,
     picture,
     async record(filters, batch) {
       const model = await loadLayers(assemble(filters));
