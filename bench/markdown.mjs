@@ -22,10 +22,10 @@ ${table(
     'B',
     'kernels before',
     'kernels after',
+    'file',
     'ratio',
     'total ratio',
     'bits per weight',
-    'seconds',
   ],
   rows.map((r) => [
     r.network,
@@ -33,10 +33,10 @@ ${table(
     r.blockSize,
     bytes(r.kernelBytesBefore),
     bytes(r.kernelBytesAfter),
+    `${(r.bytesAfter / 1e6).toFixed(2)} MB`,
     `**${number(r.kernelRatio)}**`,
     number(r.totalRatio),
     number(r.bitsPerWeight, 3),
-    number(r.seconds, 1),
   ]),
 )}`;
 }
