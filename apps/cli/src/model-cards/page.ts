@@ -32,7 +32,8 @@ ${address === null ? '' : `- Address: <${address}>\n`}${sha256 === null ? `- SHA
 
 ## Stored
 
-First convolution and depthwise at 8 bits per channel, scales float16 and counted, biases float32. A file adds its header and labels.
+First convolution and depthwise at 8 bits per channel, scales float16 and counted, biases float32. A file adds its header and labels, and float32 scales for layers that
+have some too small for float16.
 
 ${markdownTable(['weights', 'bytes', 'bits per weight'], storedRows(card))}
 

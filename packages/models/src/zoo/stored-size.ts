@@ -15,7 +15,8 @@ export interface StoredSize {
 
 /**
  * What `quantizeNetwork` of @dsconv/converter stores with its defaults: scales of float16, one per block, or per output channel in the first
- * convolution, in depthwise layers and where depth is below 16. Batch normalization is folded, also at 32 bits.
+ * convolution, in depthwise layers and where depth is below 16. Batch normalization is folded, also at 32 bits. A layer with scales that float16
+ * cannot hold, which only its weights tell, has four bytes for each instead of two.
  */
 export function storedSize(
   { layers }: Pick<Architecture, 'layers'>,
