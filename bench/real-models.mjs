@@ -17,7 +17,7 @@ import { registerDSConvLayers } from '../packages/converter/dist/layers/runtime/
 import '../packages/backend-cpu/dist/index.js';
 import { selectBackend } from '../packages/core/dist/index.js';
 import { machine } from './machine.mjs';
-import { FACE_MEAN, FACE_SIZE, writeFaceRecognizer } from './real-models/face-recognizer.mjs';
+import { FACE_PIXELS, FACE_SIZES, writeFaceNetwork } from './real-models/face-api.mjs';
 import { measureMobileNet } from './real-models/mobilenet.mjs';
 import { nsfwModel, PACKAGES, packageFolder } from './real-models/packages.mjs';
 import { prepared, windows } from './real-models/pictures.mjs';
@@ -29,16 +29,17 @@ const SIGNED = { range: [-1, 1] };
 const scratch = mkdtempSync(join(tmpdir(), 'dsconv-real-'));
 const human = (name) => join(packageFolder(PACKAGES.human), 'models', `${name}.json`);
 
+function face(title, name) {
+  const open = () => writeFaceNetwork(packageFolder(PACKAGES.faceApi), join(scratch, `face-${name}`), name);
+  return { title, package: 'faceApi', size: FACE_SIZES[name], pixels: FACE_PIXELS, open };
+}
+
 /** `pixels` is what the programs that come with the networks make of pictures. Large ones are not calibrated here: minutes each. */
 const MODELS = [
   { title: 'faceres-deep', package: 'human', size: 224, pixels: BYTES, open: () => human('faceres-deep') },
-  {
-    title: 'face recognizer',
-    package: 'faceApi',
-    size: FACE_SIZE,
-    pixels: { range: [0, 255], mean: FACE_MEAN, std: [255, 255, 255] },
-    open: () => writeFaceRecognizer(packageFolder(PACKAGES.faceApi), join(scratch, 'recognizer')),
-  },
+  face('face recognizer', 'recognition'),
+  face('face landmarks', 'landmark_68'),
+  face('face expression', 'expression'),
   { title: 'mobilefacenet', package: 'human', size: 112, pixels: UNIT, open: () => human('mobilefacenet') },
   { title: 'posenet', package: 'human', size: 385, pixels: SIGNED, open: () => human('posenet') },
   { title: 'facemesh', package: 'human', size: 192, pixels: UNIT, open: () => human('facemesh') },
@@ -239,7 +240,7 @@ are stored as uint8: beside those) on ${evaluation} windows of three photographs
 the windows. Difference: the largest of any element, relative to the largest value of the output. Seconds: of processors, for a conversion that only rounds to 8 bits, reading and
 folding included. The comparison with random inputs or the first picture that every conversion makes is not in these figures.
 
-The face recognizer has no topology in its package, only weights (uint8): \`bench/real-models/face-recognizer.mjs\` holds it as a graph.
+The networks of face-api have no topologies in their package, only weights (mostly uint8): \`bench/real-models/face-api.mjs\` holds them as graphs.
 
 | network | package | bits | MB | convolutions | s | output (values) | cosine | least | difference |
 |---|---|---|---|---|---|---|---|---|---|
