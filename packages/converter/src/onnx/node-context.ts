@@ -126,6 +126,14 @@ export class NodeContext {
     return elementCount(value.shape);
   }
 
+  /** The same node with other inputs, for operators that do what another does and more. */
+  withInputs(values: readonly Value[]): NodeContext {
+    const names = values.map((_, n) => `${n}`);
+    const proto = { ...this.proto, inputs: names };
+    const given = new Map(names.map((name, n) => [name, values[n]!]));
+    return new NodeContext(this.builder, proto, given, this.opset, this.readers, this.file);
+  }
+
   drop(reason: string): void {
     this.dropped.push({ name: this.name, op: this.proto.op, reason });
   }

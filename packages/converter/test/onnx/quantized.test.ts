@@ -191,6 +191,39 @@ describe('quantized operators', () => {
     expect(operators(imported)).toMatchObject({ Conv2D: 2, Relu: 2, MatMul: 1 });
   });
 
+  it("ONNX Runtime's operators between them", async () => {
+    const m = new OnnxModel(13);
+    m.input('x', SHAPE);
+    const runtime = { domain: 'com.microsoft' };
+    const outside = quantization(m, 1 / 127, 128);
+    const inside = quantization(m, 0.02, 100);
+    const gate = quantization(m, 1 / 255, 0);
+    const x = m.node('QuantizeLinear', ['x', ...outside]);
+    const w = [m.constant('w', [8, 3, 1, 1], integers(24), 'int8'), ...quantization(m, 0.008, 0, 'int8')];
+    const conv = m.node('QLinearConv', [x, ...outside, ...w, ...inside]);
+    const leaky = m.node(
+      'QLinearLeakyRelu',
+      [conv, ...inside, ...inside],
+      { alpha: { float: 0.1 } },
+      runtime,
+    );
+    const sigmoid = m.node('QLinearSigmoid', [conv, ...inside, ...gate], {}, runtime);
+    const gated = m.node('QLinearMul', [leaky, ...inside, sigmoid, ...gate, ...inside], {}, runtime);
+    const parts = [leaky, ...inside, gated, ...inside];
+    const both = m.node('QLinearConcat', [...inside, ...parts], { axis: 1 }, runtime);
+    m.node('Split', [both, m.numbers([10, 6])], { axis: 1 }, { outputs: ['a', 'b'] });
+    const wide = m.node('Resize', ['a', '', m.numbers([1, 1, 2, 2], 'float32')], { mode: 'nearest' });
+    const pooled = m.node('QLinearGlobalAveragePool', [wide, ...inside, ...inside], {}, runtime);
+    const flat = m.node('Flatten', [pooled]);
+    const matrix = [m.constant('v', [5, 10], integers(50, 7), 'int8'), ...quantization(m, 0.004, 0, 'int8')];
+    const bias = m.constant('bias', [5], integers(5, 4), 'int32');
+    m.output(
+      m.node('QGemm', [flat, ...inside, ...matrix, bias], { transB: 1 }, { ...runtime, outputs: ['y'] }),
+    );
+    m.output(m.node('DequantizeLinear', ['b', ...inside], {}, { outputs: ['z'] }));
+    await expectNear(m.bytes(), 20);
+  });
+
   it('ConvInteger and MatMulInteger behind DynamicQuantizeLinear', async () => {
     const m = new OnnxModel(13);
     m.input('x', SHAPE);

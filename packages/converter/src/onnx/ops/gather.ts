@@ -57,8 +57,8 @@ export function gathered(node: NodeContext, x: Value, axis: number, indices: Con
   const place = builder.scalar(x.order.indexOf(axis), 'int');
   const reference = builder.emit('GatherV2', [builder.lay(x, x.order), places, place], GATHER);
   const shape = x.shape.map((size, n) => (n === axis ? indices.data.length : size));
-  const { dtype, nonNegative } = x;
-  return computed(node.name, reference, shape, x.order, { dtype, nonNegative });
+  const { dtype, nonNegative, quantized } = x;
+  return computed(node.name, reference, shape, x.order, { dtype, nonNegative, quantized });
 }
 
 /** The largest (or smallest) along one axis, sorted. */

@@ -9,6 +9,7 @@ import { NORMALIZATIONS } from './normalization.js';
 import { PADS } from './pad.js';
 import { POOLS } from './pool.js';
 import { QUANTIZED } from './quantized.js';
+import { quantizedOfRuntime } from './quantized-runtime.js';
 import { REDUCE } from './reduce.js';
 import { RESIZE } from './resize.js';
 import { SHAPE_OPERATORS } from './shape.js';
@@ -18,7 +19,7 @@ import { TRANSPOSED_CONVOLUTIONS } from './transposed-convolution.js';
 /** They compute what is known only: shapes, and what is made of them. */
 const onlyKnown: Translate = (node) => node.fail('depends on the inputs of the network; expected constants');
 
-export const TRANSLATIONS: Translations = {
+const ONNX_OPERATORS: Translations = {
   ...ACTIVATIONS,
   ...CONVOLUTIONS,
   ...ELEMENT_WISE,
@@ -41,14 +42,21 @@ export const TRANSLATIONS: Translations = {
   Size: onlyKnown,
 };
 
+const QUANTIZED_OF_RUNTIME = quantizedOfRuntime(ONNX_OPERATORS);
+
+export const TRANSLATIONS: Translations = { ...ONNX_OPERATORS, ...QUANTIZED_OF_RUNTIME };
+
 /** Operators that quantized values may go into: those of quantization, and those that only move values. */
 export const READS_QUANTIZED: ReadonlySet<string> = new Set([
   ...Object.keys(QUANTIZED),
+  ...Object.keys(QUANTIZED_OF_RUNTIME),
   'Flatten',
   'Identity',
   'MaxPool',
   'Reshape',
+  'Resize',
   'Slice',
+  'Split',
   'Squeeze',
   'Transpose',
   'Unsqueeze',

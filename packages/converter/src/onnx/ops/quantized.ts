@@ -9,7 +9,7 @@ import type { NodeContext, Translate } from '../node-context.js';
 import { known, type Quantized, type Value } from '../value.js';
 import { clipped } from './activations.js';
 import { convolve } from './convolution.js';
-import { combined, mapped, withNumber } from './element-wise.js';
+import { mapped, withNumber } from './element-wise.js';
 import { product } from './mat-mul.js';
 
 /** Quantization of a whole activation at two inputs, scale and zero point. */
@@ -23,7 +23,7 @@ function quantizationAt(node: NodeContext, n: number): Quantized & { range: [num
 }
 
 /** A value as integers would hold it: without their rounding, with their least value where that is 0. */
-function held(node: NodeContext, x: Value, n: number): Value {
+export function held(node: NodeContext, x: Value, n: number): Value {
   const { scale, zeroPoint, range } = quantizationAt(node, n);
   const [low, high] = range.map((bound) => (bound - zeroPoint) * scale) as [number, number];
   const isRelu6 = Math.abs(high - 6) < 6 / 512;
@@ -60,7 +60,7 @@ const dynamicQuantizeLinear: Translate = (node) => {
 };
 
 /** Weights of a quantized operator as floats, one scale for all or for each output. */
-function weightsAt(
+export function weightsAt(
   node: NodeContext,
   n: number,
   scale: Constant,
@@ -91,7 +91,7 @@ function weightsAt(
 }
 
 /** The floats that a quantized input stands for. */
-function floatsAt(node: NodeContext, n: number): Value {
+export function floatsAt(node: NodeContext, n: number): Value {
   const x = node.input(n);
   if (!x.quantized) return node.fail(`reads '${x.name}' as integers; expected QuantizeLinear before it`);
   return { ...x, quantized: null };
@@ -107,7 +107,7 @@ const qLinearConv: Translate = (node) => {
 };
 
 /** A bias is stored at the scale of the product. */
-function integerBias(node: NodeContext, n: number, scale: Constant, xScale: number): Value {
+export function integerBias(node: NodeContext, n: number, scale: Constant, xScale: number): Value {
   const { data, shape } = node.constant(n, 'its bias');
   const step = (o: number): number => (scale.data[scale.data.length === 1 ? 0 : o] ?? Number.NaN) * xScale;
   return known(
@@ -148,23 +148,6 @@ const integerProduct =
     return multiply(node, x, weight);
   };
 
-/** Of ONNX Runtime, a sum or a product: two quantized operands, each with scale and zero point, and those of the result. */
-const qLinearBinary =
-  (op: string): Translate =>
-  (node) => {
-    const operand = (n: number): Value => {
-      if (!node.input(n).constant) return floatsAt(node, n);
-      const { constant, name } = node.input(n);
-      return known(
-        name,
-        dequantized(node, constant!, node.constant(n + 1, 'a scale'), node.constant(n + 2, 'a zero point')),
-      );
-    };
-    const operands = [operand(0), operand(3)];
-    const nonNegative = operands.every((value) => value.nonNegative);
-    return held(node, combined(node, operands, op, { nonNegative }), 6);
-  };
-
 export const QUANTIZED = {
   ConvInteger: integerProduct(
     (node, x, weight) => convolve(node, x, weight, null),
@@ -173,9 +156,7 @@ export const QUANTIZED = {
   DequantizeLinear: dequantizeLinear,
   DynamicQuantizeLinear: dynamicQuantizeLinear,
   MatMulInteger: integerProduct(product, (rank) => rank - 1),
-  QLinearAdd: qLinearBinary('AddV2'),
   QLinearConv: qLinearConv,
   QLinearMatMul: qLinearMatMul,
-  QLinearMul: qLinearBinary('Mul'),
   QuantizeLinear: quantizeLinear,
 } satisfies Record<string, Translate>;

@@ -163,8 +163,11 @@ function resized(
   };
   const inputs = [builder.lay(x, channelsLast(4)), builder.vector([height.to, width.to])];
   const shape = [x.shape[0]!, x.shape[1]!, height.to, width.to];
-  const { nonNegative } = x;
-  return computed(node.name, builder.emit(op, inputs, attr), shape, channelsLast(4), { nonNegative });
+  const { nonNegative, quantized } = x;
+  return computed(node.name, builder.emit(op, inputs, attr), shape, channelsLast(4), {
+    nonNegative,
+    quantized,
+  });
 }
 
 export const RESIZE = { Resize: resize, Upsample: resize } satisfies Record<string, Translate>;

@@ -54,11 +54,11 @@ const split: Translate = (node) => {
   const reference = isEqual
     ? builder.emit('Split', [place, input], { ...TYPED, num_split: intAttribute(sizes.length) })
     : builder.emit('SplitV', [input, builder.vector(builder.sizes(sizes)), place], TYPED);
-  const { dtype, nonNegative } = x;
+  const { dtype, nonNegative, quantized } = x;
   return sizes.map((size, n) => {
     const shape = x.shape.map((old, a) => (a === axis ? size : old));
     const output = n === 0 ? reference : `${reference}:${n}`;
-    return computed(node.proto.outputs[n] ?? '', output, shape, x.order, { dtype, nonNegative });
+    return computed(node.proto.outputs[n] ?? '', output, shape, x.order, { dtype, nonNegative, quantized });
   });
 };
 
