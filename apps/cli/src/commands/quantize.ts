@@ -46,6 +46,7 @@ interface QuantizeOptions extends CommonOptions {
   method: 'absmax' | 'search';
   architecture?: string;
   biasCorrection: boolean;
+  rangeScaling: boolean;
   calibrate?: string;
   filterMod?: { modulus: number; remainder: number };
   limit?: number;
@@ -95,6 +96,7 @@ export const registerQuantize: RegisterCommand = (program, context) => {
         .default('search'),
     )
     .option('--no-bias-correction', 'leave biases as they are')
+    .option('--no-range-scaling', 'leave channels before depthwise convolutions as they are')
     .option('--calibrate <dir>', 'unlabelled pictures like those the network is for: keeps more accuracy')
     .option('--limit <n>', 'calibrate on at most this many, spread evenly over the set', integer)
     .option(
@@ -143,6 +145,7 @@ async function quantize(input: string, options: QuantizeOptions, { io }: Context
     activationBits,
     scales: options.scales === 'f16' ? 'float16' : 'float32',
     layers: options.layer,
+    ...(options.rangeScaling ? {} : { rangeScaling: false }),
     ...(target ? { target, curvePoints: curve ? CURVE_POINTS : 0 } : {}),
     onProgress: progress.update,
   };
