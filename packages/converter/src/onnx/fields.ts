@@ -116,7 +116,7 @@ function readValue(reader: BinaryReader, wire: WireType): number | Uint8Array {
 /** Tags with which the fields of a ModelProto begin: numbers 1 to 8 in the kinds that they have, graph and opset_import among them. */
 const FIRST_BYTES = [0x08, 0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42];
 
-/** True where bytes can only be an ONNX model, false where they are JSON or anything else: told by the first tags, without reading what they hold. */
+/** True for an ONNX model, damaged or not, and false for JSON or anything else: told by the tags at the top, without reading what they hold. */
 export function looksLikeOnnx(bytes: Uint8Array): boolean {
   if (!FIRST_BYTES.includes(bytes[0] ?? 0)) return false;
   let hasGraph = false;
@@ -126,8 +126,9 @@ export function looksLikeOnnx(bytes: Uint8Array): boolean {
       hasGraph ||= number === 7 && typeof value !== 'number';
     }
   } catch {
-    // A damaged model is still none of JSON, which begins otherwise.
-    return bytes[0] === 0x08;
+    // Of a damaged one the beginning is left: a small ir_version, and the tag of another field.
+    const [first, version, next] = bytes as unknown as [number, number, number];
+    return first === 0x08 && version < 0x80 && FIRST_BYTES.includes(next);
   }
   return hasGraph;
 }

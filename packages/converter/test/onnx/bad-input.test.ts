@@ -486,6 +486,8 @@ describe('files', () => {
     await expect(convert(json)).rejects.toThrow(/expected an ONNX model/);
     expect(looksLikeOnnx(new TextEncoder().encode('{"a": 1}'))).toBe(false);
     expect(looksLikeOnnx(bytes)).toBe(true);
+    // A safetensors file whose header has 0x308 bytes begins like a model of version 3.
+    expect(looksLikeOnnx(Uint8Array.of(8, 3, 0, 0, 0, 0, 0, 0, 0x7b))).toBe(false);
     expect(readdirSync(scratch).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
 
