@@ -11,6 +11,11 @@ export class OpenBatchProblem extends Error {}
 
 export const TYPED: Attributes = { T: typeAttribute('DT_FLOAT') };
 
+/** A name that TensorFlow.js can refer to: ':' and '^' mean something else there. */
+export function referable(name: string): string {
+  return name.replaceAll(':', '_').replace(/^\^+/, '') || 'node';
+}
+
 export class GraphBuilder {
   /** Name of the ONNX node that is translated; nodes are called after it. */
   prefix = '';
@@ -44,12 +49,12 @@ export class GraphBuilder {
   }
 
   /**
-   * A name that TensorFlow.js can refer to: ':' and '^' mean something else there.
+   * A name that no other node has.
    *
    * @param isOwn it is for the node of ONNX that is called so
    */
   freeName(wanted: string, isOwn = false): string {
-    const base = wanted.replaceAll(':', '_').replace(/^\^+/, '') || 'node';
+    const base = referable(wanted);
     let name = base;
     const isTaken = (): boolean =>
       this.reserved.has(name) ||

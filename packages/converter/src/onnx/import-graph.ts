@@ -3,7 +3,7 @@ import { FileFormatError, nearest } from '@dsconv/models';
 import type { LeftNode } from '../graph/fold-graph.js';
 import { Graph } from '../graph/graph.js';
 import { NodeError } from '../graph/node-error.js';
-import { GraphBuilder, OpenBatchProblem } from './builder.js';
+import { GraphBuilder, OpenBatchProblem, referable } from './builder.js';
 import { foldConstants } from './fold/fold-constants.js';
 import { addInputs, chooseBatch } from './inputs.js';
 import { NodeContext, OpenBatchError } from './node-context.js';
@@ -58,7 +58,7 @@ export function importGraph(
   const dropped: LeftNode[] = [];
   const nodes = sortNodes(model.nodes, values, file);
   const readers = readersOf(nodes);
-  for (const { name } of nodes) builder.nodeNames.add(name);
+  for (const { name } of nodes) builder.nodeNames.add(referable(name));
   for (const proto of nodes) {
     checkOperator(proto, model, file);
     const node = new NodeContext(builder, proto, values, opset, readers, file);

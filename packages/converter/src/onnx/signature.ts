@@ -1,4 +1,5 @@
 /** The signature of a converted model: names, and the order of axes that inputs and outputs have outside. */
+import { referable } from './builder.js';
 import { channelsLast, type Order, plain } from './layout.js';
 import type { ValueType } from './value.js';
 
@@ -43,7 +44,7 @@ export function orderOf(shape: readonly number[], layout: PictureLayout | undefi
 
 /** A name that TensorFlow.js can refer to, which no other input or output has. */
 export function nodeName(name: string, taken: ReadonlySet<string>): string {
-  const base = name.replaceAll(':', '_').replace(/^\^+/, '') || 'node';
+  const base = referable(name);
   let node = base;
   for (let n = 1; taken.has(node); n++) node = `${base}_${n}`;
   return node;

@@ -1,7 +1,10 @@
 /** Whole networks: exports of torchvision's, a detector's and a segmenter's head, shapes calculated from an open batch, quantized ones. */
 import { BACKEND_NAME } from '@dsconv/backend-cpu';
-import { selectBackend } from '@dsconv/core';
+import { compile, selectBackend } from '@dsconv/core';
+import { type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { loadFiles } from '../../src/graph/run-model.js';
+import { signalToNoise } from '../../src/index.js';
 import { convertOnnx } from '../../src/onnx/convert-onnx.js';
 import { readOnnx } from '../../src/onnx/read-onnx.js';
 import {
@@ -228,6 +231,35 @@ describe('opsets at either end', () => {
     );
     m.output(m.node('Softmax', [dense], { axis: 1 }, { outputs: ['y'] }));
     await expectAsRuntime(m.bytes(), { x: feed([2, 3, 16, 16]) }, { tolerance: 1e-5 });
+  });
+});
+
+describe('a converted model', () => {
+  it.each(['nchw', 'nhwc'] as const)('is a plan too, its input as %s', async (inputLayout) => {
+    const m = new OnnxModel();
+    m.input('x', ['N', 3, 16, 16]);
+    const first = m.node('Conv', ['x', m.constant('w', [16, 3, 3, 3], numbers(432, 0.3))], {
+      pads: [1, 1, 1, 1],
+    });
+    // Below 0 a border of zeros would win.
+    const pooled = m.node('MaxPool', [first], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
+    const second = block(m, pooled, 'second', [16, 32, 3], { activation: 'HardSwish' });
+    m.output(m.node('Flatten', [m.node('GlobalAveragePool', [second])], {}, { outputs: ['y'] }));
+    const bytes = m.bytes();
+    const data = numbers(768, 2);
+    const { y } = await runOnnx(bytes, { x: { shape: [1, 3, 16, 16], data } });
+    const { files } = await convertOnnx(bytes, 'small.onnx', { bits: 8, blockSize: 16, inputLayout });
+    const model = await loadFiles(files);
+    const last = Float32Array.from(data, (_, n) => data[(n % 3) * 256 + Math.floor(n / 3)]!);
+    const x = inputLayout === 'nchw' ? tensor(data, [1, 3, 16, 16]) : tensor(last, [1, 16, 16, 3]);
+    const plan = await compile((picture) => model.predict(picture) as Tensor, x);
+    expect(plan.reason).toBeNull();
+    for (const output of [model.predict(x), await plan.run(x)] as Tensor[]) {
+      const found = output.dataSync() as Float32Array;
+      expect(signalToNoise(Float32Array.from(y!.data), found)).toBeGreaterThan(30);
+    }
+    plan.dispose();
+    model.dispose();
   });
 });
 
