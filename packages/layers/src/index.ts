@@ -4,12 +4,12 @@ export { type Partition, partitionOf, scaleShape } from './filter/partition.js';
 export type { ScaleTraining } from './filter/quantized-filter.js';
 export { DSConvBlock, type DSConvBlockArgs, dsConvBlock } from './keras/ds-conv-block.js';
 export { DSConv2D, type DSConv2DArgs, dsConv2d } from './keras/ds-conv2d.js';
-export type { LayerPadding, QuantizationArgs, ShifterArgs } from './keras/ds-convolution.js';
 export {
   DSDepthwiseConv2D,
   type DSDepthwiseConv2DArgs,
   dsDepthwiseConv2d,
 } from './keras/ds-depthwise-conv2d.js';
+export type { LayerPadding, QuantizationArgs, ShifterArgs } from './keras/settings.js';
 export { type LayerChoice, type ToDSConvOptions, toDSConv } from './keras/to-dsconv.js';
 export { type TorchDSConvOptions, type TorchTensor, torchDSConv } from './keras/torch-dsconv.js';
 export { replaceHead } from './network/replace-head.js';

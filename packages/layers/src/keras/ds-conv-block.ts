@@ -2,7 +2,7 @@ import { add, mul, rsqrt, serialization, sub, type Tensor1D, type Tensor4D } fro
 import { initializers, type LayerVariable, type Shape } from '@tensorflow/tfjs-layers';
 import { EPSILON, momentsOf, normalizeBatch } from '../network/batch-norm.js';
 import { DSConv2D, type DSConv2DArgs } from './ds-conv2d.js';
-import type { LayerPadding } from './ds-convolution.js';
+import type { LayerPadding } from './settings.js';
 
 /** Arguments of `dsConv2d`; a batch normalization takes the place of the bias. */
 export interface DSConvBlockArgs extends Omit<DSConv2DArgs, 'kernelSize' | 'useBias'> {

@@ -4,12 +4,8 @@ import { serialization, type Tensor4D } from '@tensorflow/tfjs-core';
 import { type LayerVariable, layers } from '@tensorflow/tfjs-layers';
 import { convolution } from '../convolution.js';
 import type { FilterShape } from '../filter/partition.js';
-import {
-  DSConvolution,
-  type LayerPadding,
-  type QuantizationArgs,
-  type ShifterArgs,
-} from './ds-convolution.js';
+import { DSConvolution } from './ds-convolution.js';
+import type { LayerPadding, QuantizationArgs, ShifterArgs } from './settings.js';
 
 type Conv2dArgs = Parameters<typeof layers.conv2d>[0];
 

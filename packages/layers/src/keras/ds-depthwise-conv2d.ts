@@ -3,7 +3,8 @@ import { serialization, type Tensor4D } from '@tensorflow/tfjs-core';
 import { type LayerVariable, layers } from '@tensorflow/tfjs-layers';
 import { depthwiseConvolution } from '../convolution.js';
 import type { FilterShape } from '../filter/partition.js';
-import { DSConvolution, type LayerPadding, type QuantizationArgs } from './ds-convolution.js';
+import { DSConvolution } from './ds-convolution.js';
+import type { LayerPadding, QuantizationArgs } from './settings.js';
 
 type DepthwiseArgs = Parameters<typeof layers.depthwiseConv2d>[0];
 

@@ -2,8 +2,9 @@
 import { InvalidArgumentError, UnsupportedError } from '@dsconv/core';
 import { reshape, type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { type LayersModel, type layers, models } from '@tensorflow/tfjs-layers';
-import { DSConvolution, type QuantizationArgs } from './ds-convolution.js';
+import { DSConvolution } from './ds-convolution.js';
 import { type LayerJson, type ModelJson, replaceLayers } from './replace-layers.js';
+import type { QuantizationArgs } from './settings.js';
 
 /** Settings of one layer, or null to leave it as it is. */
 export type LayerChoice = (QuantizationArgs & { perChannel?: boolean }) | null;
