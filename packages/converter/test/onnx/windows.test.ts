@@ -86,7 +86,7 @@ it.each(['MaxPool', 'AveragePool'])('%s, rounded up and counting its border too'
       fc.pre(attributes !== null && (given.automatic === 'NOTSET' ? isFilled : isReached));
       const { dilations: _, ...rest } = attributes!;
       const own = { kernel_shape: kernel, ceil_mode: flag && given.automatic === 'NOTSET' ? 1 : 0 };
-      const count = op === 'AveragePool' ? { count_include_pad: counts ? 1 : 0 } : {};
+      const count: Attributes = op === 'AveragePool' ? { count_include_pad: counts ? 1 : 0 } : {};
       await compare(op, [1, 3, ...given.sizes], { ...rest, ...own, ...count }, null);
     }),
     { numRuns: 60 },
