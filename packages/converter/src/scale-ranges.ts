@@ -24,7 +24,8 @@ export interface ScaledPair {
 }
 
 /**
- * Which channels can be multiplied by how much: those that batch normalization keeps far below the ceiling of their 'relu6'.
+ * Which channels can be multiplied by how much: those that batch normalization keeps far below the ceiling of their 'relu6', or below the largest
+ * channel of a 'relu'.
  */
 export function rangePairs(
   network: Network,
@@ -45,12 +46,16 @@ export function pairsOf(structure: NetworkStructure, statisticsOf: StatisticsOf)
   for (const to of structure.convolutions) {
     const from = to.depthwise ? onlySource(structure, to) : null;
     const statistics = from && statisticsOf(from.layer);
-    if (!from || !statistics || from.attributes.activation !== 'relu6') continue;
+    const activation = from?.attributes.activation;
+    if (!from || !statistics || (activation !== 'relu6' && activation !== 'relu')) continue;
     if (runs.get(from.layer) !== 1 || runs.get(to.layer) !== 1) continue;
-    const factors = Float64Array.from(statistics.mean, (mean, c) => {
-      const range = mean + DEVIATIONS * statistics.deviation[c]!;
-      return range > 0 ? Math.min(MOST, Math.max(1, 6 / range)) : 1;
-    });
+    const ranges = Float64Array.from(
+      statistics.mean,
+      (mean, c) => mean + DEVIATIONS * statistics.deviation[c]!,
+    );
+    // Without a ceiling nothing is cut off, and all channels may become as large as the largest.
+    const ceiling = activation === 'relu6' ? 6 : ranges.reduce((a, b) => Math.max(a, b), 0);
+    const factors = ranges.map((range) => (range > 0 ? Math.min(MOST, Math.max(1, ceiling / range)) : 1));
     if (factors.some((factor) => factor > 1)) pairs.push({ from: from.layer, to: to.layer, factors });
   }
   return pairs;

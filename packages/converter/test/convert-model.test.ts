@@ -321,6 +321,36 @@ describe('a GraphModel and pictures', () => {
     });
     expect(calibrated.snr).toBeGreaterThan(rounded.snr + 3);
   });
+
+  it('learns from pictures how large channels before depthwise convolutions are', async () => {
+    const g = new GraphFiles();
+    g.placeholder('x', [-1, 9, 9, 3]);
+    // Channels of very different size, without a normalization that would tell.
+    const stem = numbers(432, 0.4).map((value, n) => value / 10 ** (n % 4));
+    g.floats('stem/w', [3, 3, 3, 16], stem);
+    g.node('stem', 'Conv2D', ['x', 'stem/w'], windows(1, 'SAME'));
+    g.node('relu', 'Relu6', ['stem']);
+    const own = numbers(144, 1, 2).map((value, n) => value * 10 ** (n % 4));
+    g.floats('dw/w', [3, 3, 16, 1], own);
+    g.node('y', 'DepthwiseConv2dNative', ['relu', 'dw/w'], windows(1, 'SAME'));
+    g.write(source, 'x', 'y');
+    const pictures = { count: 12, read: async (n: number) => numbers(243, 1, n) };
+    const inputs = { x: { shape: [1, 9, 9, 3], data: numbers(243, 1, 0.5) } };
+    const outcome = async (rangeScaling: boolean): Promise<[number, number]> => {
+      const { report } = await convertModel(source, {
+        bits: 8,
+        blockSize: 16,
+        pictures,
+        inputs,
+        rangeScaling,
+      });
+      return [report.accuracy.scaledRanges, report.verification.outputs[0]!.snrDb!];
+    };
+    const [none, before] = await outcome(false);
+    const [one, after] = await outcome(true);
+    expect([none, one]).toEqual([0, 1]);
+    expect(after).toBeGreaterThan(before + 10);
+  });
 });
 
 const MOBILENET = dataPath('mobilenet-v1-0.75-224/model.json');

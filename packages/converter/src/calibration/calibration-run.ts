@@ -19,7 +19,7 @@ import { type CalibrateOptions, type CalibrationPictures, DEFAULT_FIT } from './
 import { choosePictures, largestDivisor, mostPictures } from './choose-pictures.js';
 import { CovarianceAccumulator } from './covariance.js';
 import { type FitParameters, fitLayer, type LayerStatistics } from './fit-layer.js';
-import { type FloatNetwork, type FoundLayer, outputsOf } from './float-network.js';
+import { checkPicture, type FloatNetwork, type FoundLayer, outputsOf } from './float-network.js';
 import { addTo, type Matrix, matrix, multiply } from './matrix.js';
 import { PooledFeatures } from './pooled-features.js';
 import { ChannelMeans, sampleRows } from './sample-layer.js';
@@ -90,11 +90,7 @@ export class CalibrationRun {
     const data = new Float32Array(indices.length * length);
     for (const [n, index] of indices.entries()) {
       const picture = await pictures.read(index);
-      if (picture.length !== length) {
-        throw new InvalidArgumentError(
-          `picture ${index} has ${picture.length} values; expected ${length} for [${inputShape}]`,
-        );
-      }
+      checkPicture(picture, index, inputShape);
       data.set(picture, n * length);
     }
     const x = tensor(data, [indices.length, ...inputShape], dtype);

@@ -1,5 +1,5 @@
 /** A float network as calibration and bias correction see it, wherever it was read from. */
-import type { DSConvFilter, FilterKind } from '@dsconv/core';
+import { type DSConvFilter, type FilterKind, InvalidArgumentError } from '@dsconv/core';
 import type { Architecture, LayerSpec, LayerWeights } from '@dsconv/models';
 import type { LayerPlan } from '../quantize-network.js';
 import { captureStructure, type NetworkStructure } from './structure.js';
@@ -37,6 +37,15 @@ export interface FloatNetwork {
   layers: ReadonlyMap<string, FloatLayer>;
   /** The network's kernel calls for a batch of pictures, its convolutions known by their names in `layers`. */
   record(batch: number): NetworkStructure | Promise<NetworkStructure>;
+}
+
+/** @throws InvalidArgumentError when a picture has another size than the network reads */
+export function checkPicture(picture: Float32Array, index: number, inputShape: readonly number[]): void {
+  const length = inputShape.reduce((product, d) => product * d, 1);
+  if (picture.length === length) return;
+  throw new InvalidArgumentError(
+    `picture ${index} has ${picture.length} values; expected ${length} for [${inputShape}]`,
+  );
 }
 
 /** Output channels of a layer. */

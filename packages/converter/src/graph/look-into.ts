@@ -56,7 +56,7 @@ export async function lookInto(
 }
 
 /** Channels multiplied where they are made, and divided where the one depthwise convolution reads them. */
-function scaleConvolutions(
+export function scaleConvolutions(
   convolutions: ReadonlyMap<string, Convolution>,
   pairs: readonly ScaledPair[],
 ): Map<string, Convolution> {

@@ -2,7 +2,7 @@
 import type { DSConvFilter } from '@dsconv/core';
 import { correctedBias } from '../calibration/correct-biases.js';
 import type { AccuracyOptions, AccuracyReport, Recordable } from './accuracy.js';
-import { calibrate } from './calibrate-convolutions.js';
+import { calibrate, scaleByPictures } from './calibrate-convolutions.js';
 import type { Convolution } from './convolution.js';
 import { type Look, lookInto, widened } from './look-into.js';
 import type { ConvolutionPlan, QuantizeOptions } from './plan-convolutions.js';
@@ -33,16 +33,25 @@ export async function quantizeConvolutions(
   options: QuantizeOptions & AccuracyOptions,
   model: Recordable,
 ): Promise<QuantizedConvolutions> {
+  const { pictures } = options;
+  if (pictures) {
+    const scaled = await scaleByPictures(convolutions, plans, options, pictures, model);
+    const found = await calibrate(scaled.convolutions, plans, options, pictures, model);
+    return describe(scaled, plans, found);
+  }
   const look = await lookInto(convolutions, plans, options, model);
-  const { convolutions: scaled } = look;
-  const result = options.pictures
-    ? await calibrate(scaled, plans, options, options.pictures, model)
-    : await round(scaled, plans, options, look);
-  const { found } = result;
-  const layers = [...scaled].map(([name, convolution]) =>
+  return describe(look, plans, await round(look.convolutions, plans, options, look));
+}
+
+function describe(
+  { convolutions, scaledRanges }: Pick<Look, 'convolutions' | 'scaledRanges'>,
+  plans: ReadonlyMap<string, ConvolutionPlan>,
+  { found, accuracy }: Found,
+): QuantizedConvolutions {
+  const layers = [...convolutions].map(([name, convolution]) =>
     describeConvolution(name, convolution, plans.get(name)!, found.get(name)!.filter),
   );
-  return { found, layers, accuracy: { ...result.accuracy, scaledRanges: look.scaledRanges } };
+  return { found, layers, accuracy: { ...accuracy, scaledRanges } };
 }
 
 export interface Found {
