@@ -23,6 +23,8 @@ export class GraphBuilder {
   readonly reserved = new Set<string>();
   /** Names of ONNX's nodes, which constants must not take from them. */
   readonly nodeNames = new Set<string>();
+  /** Values that were computed while importing. */
+  folded = 0;
   /** Nodes that were added since the list was emptied. */
   added: string[] = [];
 

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { convertModel, FileAccessError, NodeError } from '../../src/index.js';
 import { looksLikeOnnx } from '../../src/onnx/fields.js';
+import { checkSum } from '../../src/onnx/fold/limits.js';
 import { TRANSLATIONS } from '../../src/onnx/ops/index.js';
 import { readOnnx } from '../../src/onnx/read-onnx.js';
 import { numbers } from '../support/onnx/against-runtime.js';
@@ -234,6 +235,46 @@ describe('a damaged file', () => {
     expect(graph.length).toBe(0x42 + (0x1a << 7) + (0x0c << 14));
     const error = await failure(Buffer.concat([Uint8Array.from(head), graph]));
     expect(error.message).toMatch(/over 100000 entries/);
+  });
+});
+
+describe('a file that asks for memory', () => {
+  const asking = (build: (m: OnnxModel) => void): Promise<Error> => {
+    const m = new OnnxModel();
+    m.input('x', [1]);
+    build(m);
+    m.output('y');
+    return failure(m.bytes());
+  };
+
+  it('for one constant', async () => {
+    const value = { value: { tensor: tensorProto('', 'int64', [1], [2]) } };
+    const one = await asking((m) =>
+      m.node('ConstantOfShape', [m.numbers([2 ** 12, 2 ** 13])], value, { outputs: ['y'], name: 'big' }),
+    );
+    expect(one.message).toMatch(
+      /node 'big' \(ConstantOfShape\) makes a constant of shape \[4096,8192\]; expected at most 16777216 values/,
+    );
+    const outer = await asking((m) => {
+      const side = m.constant('side', [1, 70_000], numbers(70_000));
+      m.node('Mul', [side, m.node('Transpose', [side])], {}, { outputs: ['y'], name: 'outer' });
+    });
+    expect(outer.message).toMatch(/node 'outer' \(Mul\) makes a constant of shape \[70000,70000\]/);
+  });
+
+  it('for many constants', () => {
+    const node = {
+      builder: { folded: 2 ** 29 - 10 },
+      fail: (problem: string) => {
+        throw new Error(problem);
+      },
+    };
+    const constant = (count: number) =>
+      ({ kind: 'float', shape: [count], data: new Float32Array(count) }) as const;
+    checkSum(node as never, [constant(4), null, constant(6)]);
+    expect(() => checkSum(node as never, [constant(1)])).toThrow(
+      /brings the constants to 536870913 values; expected at most 536870912 in all/,
+    );
   });
 });
 

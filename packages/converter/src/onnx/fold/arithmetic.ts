@@ -29,7 +29,7 @@ function combine(
   const shape =
     broadcastShape(a.shape, b.shape) ??
     node.fail(`reads [${a.shape}] and [${b.shape}]; expected shapes that broadcast`);
-  checkCount(node, shape);
+  checkCount(node, shape, kind ?? a.kind);
   const [x, y] = [broadcastTo(a, shape), broadcastTo(b, shape)];
   const data = dataOf(kind ?? a.kind, x.data.length);
   for (let n = 0; n < data.length; n++) data[n] = compute(x.data[n]!, y.data[n]!, a.kind);
@@ -47,7 +47,7 @@ const where: Fold = (node, [condition, a, b]) => {
       `reads [${condition!.shape}], [${a!.shape}] and [${b!.shape}]; expected shapes that broadcast`,
     );
   }
-  checkCount(node, shape);
+  checkCount(node, shape, a!.kind);
   const [c, x, y] = [condition!, a!, b!].map((part) => broadcastTo(part, shape)) as [
     Constant,
     Constant,

@@ -2,7 +2,7 @@
 import { type Constant, ints } from '../constant.js';
 import type { NodeContext } from '../node-context.js';
 import { ARITHMETIC, type Fold, UNARY_OR_MORE } from './arithmetic.js';
-import { checkCount } from './limits.js';
+import { checkCount, checkSum } from './limits.js';
 import { QUANTIZATION } from './quantization.js';
 import { SHAPES } from './shapes.js';
 
@@ -52,6 +52,8 @@ export function foldConstants(node: NodeContext): (Constant | null)[] | null {
   const least = LEAST_INPUTS[op] ?? (op === 'Constant' ? 0 : 1);
   if (inputs.length < least) node.fail(`has ${inputs.length} inputs; expected at least ${least}`);
   const outputs = fold(node, inputs);
-  for (const output of outputs ?? []) if (output) checkCount(node, output.shape);
+  for (const output of outputs ?? []) if (output) checkCount(node, output.shape, output.kind);
+  // A reshape takes no memory.
+  checkSum(node, outputs?.filter((output) => !inputs.some(({ data }) => data === output?.data)) ?? []);
   return outputs;
 }

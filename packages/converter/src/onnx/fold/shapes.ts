@@ -48,10 +48,10 @@ const constant: Fold = (node) => {
 
 const constantOfShape: Fold = (node, [shape]) => {
   const sizes = [...shape!.data];
-  checkCount(node, sizes);
   const tensor = node.proto.attributes.get('value')?.tensor;
   const read = tensor ? readTensor(tensor) : floats([1], [0]);
   if (typeof read === 'string') return node.fail(`has a value that ${read}`);
+  checkCount(node, sizes, read.kind);
   return [broadcastTo({ ...read, shape: [1] }, [1, ...sizes])].map((made) => ({ ...made, shape: sizes }));
 };
 
@@ -87,7 +87,7 @@ const gather: Fold = (node, [x, indices]) => {
   const inner = elementCount(x!.shape.slice(axis + 1));
   const outer = elementCount(x!.shape.slice(0, axis));
   const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
-  checkCount(node, shape);
+  checkCount(node, shape, x!.kind);
   const data = dataOf(x!.kind, elementCount(shape));
   let at = 0;
   for (let o = 0; o < outer; o++) {
@@ -111,7 +111,7 @@ const concat: Fold = (node, parts) => {
     parts.map((part) => part.shape),
     axis,
   );
-  checkCount(node, shape);
+  checkCount(node, shape, first.kind);
   const data = dataOf(first.kind, elementCount(shape));
   const outer = elementCount(shape.slice(0, axis));
   let at = 0;
@@ -143,14 +143,14 @@ const expand: Fold = (node, [x, wanted]) => {
   const shape = broadcastShape(x!.shape, [...wanted!.data]);
   if (!shape)
     return node.fail(`expands [${x!.shape}] to [${[...wanted!.data]}]; expected a shape it broadcasts to`);
-  checkCount(node, shape);
+  checkCount(node, shape, x!.kind);
   return [broadcastTo(x!, shape)];
 };
 
 const range: Fold = (node, [start, limit, delta]) => {
   const [from, to, step] = [start!.data[0]!, limit!.data[0]!, delta!.data[0]!];
   const count = Math.max(0, Math.ceil((to - from) / step));
-  checkCount(node, [count]);
+  checkCount(node, [count], start!.kind);
   const data = dataOf(start!.kind, count);
   for (let n = 0; n < count; n++) data[n] = from + n * step;
   return [{ kind: start!.kind, shape: [count], data }];
