@@ -98,7 +98,9 @@ describe('a LayersModel', () => {
   it('folds every layer, keeps the outputs, and TensorFlow.js loads the result', async () => {
     const original = everyLayer();
     await saveLayers(original, source);
+    const before = memory().numTensors;
     const { files, report } = await convertModel(source, { bits: 8, blockSize: 16 });
+    expect(memory().numTensors).toBe(before);
     expect(report.format).toBe('layers-model');
     expect(report.layers.map(({ name, kind, folded }) => [name, kind, folded])).toEqual([
       ['stem_relu6', 'conv2d', ['pad', 'stem', 'stem_bn', 'stem_relu6']],
@@ -443,6 +445,31 @@ describe('a LayersModel', () => {
     await expect(convertModel(target, { ...options, pictures: wrong })).rejects.toThrow(
       /is float32 of shape \[\?,4\]; expected \[batch, height, width, channels\]/,
     );
+  });
+
+  it('fits a layer that runs twice where it runs first', async () => {
+    const x = input({ shape: [9, 9, 3], name: 'x' });
+    const shared = layers.conv2d({
+      filters: 3,
+      kernelSize: 3,
+      padding: 'same',
+      activation: 'relu',
+      name: 'shared',
+    });
+    const twice = shared.apply(shared.apply(x)) as SymbolicTensor;
+    const y = layers.conv2d({ filters: 4, kernelSize: 1, name: 'y' }).apply(twice) as SymbolicTensor;
+    const original = fillWeights(createModel({ inputs: x, outputs: y }));
+    await saveLayers(original, source);
+    const pictures = { count: 16, read: async (n: number) => numbers(243, n) };
+    const before = memory().numTensors;
+    const { files, report } = await convertModel(source, { bits: 4, firstBits: 4, pictures });
+    expect(memory().numTensors).toBe(before);
+    expect(report.layers.map(({ name }) => name)).toEqual(['shared', 'y']);
+    expect(report.accuracy).toMatchObject({ correctedBiases: 2, pictures: 16, rounded: [] });
+    await writeModelFiles(target, files);
+    const converted = await loadLayersFromDisk(join(target, 'model.json'));
+    const some = tensor(numbers(243, 0.5), [1, 9, 9, 3]);
+    expect(signalToNoise(run(original, some), run(converted, some))).toBeGreaterThan(15);
   });
 
   it('has no NaN among its weights', async () => {

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { BACKEND_NAME } from '@dsconv/backend-cpu';
 import { InvalidArgumentError, NotFiniteError, selectBackend } from '@dsconv/core';
 import { FileFormatError, getModel, preprocess } from '@dsconv/models';
-import { setBackend, type Tensor, tensor, tidy } from '@tensorflow/tfjs-core';
+import { memory, setBackend, type Tensor, tensor, tidy } from '@tensorflow/tfjs-core';
 import { loadLayersModel } from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -114,7 +114,9 @@ const run = (model: Awaited<ReturnType<typeof loadFromDisk>>, x: Tensor, node: s
 describe('convertModel', () => {
   it('folds every spelling, keeps the outputs, and TensorFlow.js loads the result', async () => {
     everySpelling().write(source, 'x', 'y');
+    const tensors = memory().numTensors;
     const { files, report } = await convertModel(source, { bits: 8, blockSize: 16, keep: ['logits'] });
+    expect(memory().numTensors).toBe(tensors);
     expect(report.layers.map(({ name, kind, bits, folded }) => [name, kind, bits, folded])).toEqual([
       ['stem/relu6', 'conv2d', 8, ['pad', 'stem', 'stem/bias', 'stem/relu6']],
       ['norm/relu', 'depthwise', 8, ['dw', 'norm', 'norm/relu']],
@@ -336,6 +338,7 @@ describe('a GraphModel and pictures', () => {
     g.write(source, 'x', 'y');
     const pictures = { count: 12, read: async (n: number) => numbers(243, 1, n) };
     const inputs = { x: { shape: [1, 9, 9, 3], data: numbers(243, 1, 0.5) } };
+    const tensors = memory().numTensors;
     const outcome = async (rangeScaling: boolean): Promise<[number, number]> => {
       const { report } = await convertModel(source, {
         bits: 8,
@@ -349,6 +352,7 @@ describe('a GraphModel and pictures', () => {
     const [none, before] = await outcome(false);
     const [one, after] = await outcome(true);
     expect([none, one]).toEqual([0, 1]);
+    expect(memory().numTensors).toBe(tensors);
     expect(after).toBeGreaterThan(before + 10);
   });
 });

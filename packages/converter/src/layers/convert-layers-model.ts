@@ -19,7 +19,7 @@ import { isRecord, type JsonRecord } from '../json-values.js';
 import { FOLDED_CLASS, type FoldedLayers, foldLayers } from './fold-layers.js';
 import { LayerWeights } from './layer-weights.js';
 import { layersRecorder } from './record-layers.js';
-import { layersInputs, loadLayers } from './run-layers.js';
+import { disposeLayers, layersInputs, loadLayers } from './run-layers.js';
 import { registerDSConvLayers } from './runtime/register-layers.js';
 import { readTopology } from './topology.js';
 import { allContainers, statedInputs } from './traverse-layers.js';
@@ -51,7 +51,7 @@ export async function convertLayersModel(
   try {
     return await convert(json, topology, weights, folded, original, before, options);
   } finally {
-    original.model?.dispose();
+    if (original.model) disposeLayers(original.model);
   }
 }
 

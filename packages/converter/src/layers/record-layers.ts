@@ -6,7 +6,7 @@ import { describeTrace, type NetworkStructure } from '../calibration/structure.j
 import type { PictureInput, Recordable } from '../graph/accuracy.js';
 import { type ExampleOptions, exampleInputs, type ModelInput } from '../graph/example-inputs.js';
 import { pictureInput } from '../graph/picture-input.js';
-import { frozenLayers, loadLayers } from './run-layers.js';
+import { disposeLayers, frozenLayers, loadLayers } from './run-layers.js';
 import type { AssembledLayers } from './write-layers.js';
 
 /**
@@ -38,7 +38,7 @@ export function layersRecorder(
         return recordModel(model, Object.values(examples));
       } finally {
         dispose(examples);
-        model.dispose();
+        disposeLayers(model);
       }
     },
   };

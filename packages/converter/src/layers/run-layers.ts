@@ -1,5 +1,5 @@
 /** Runs LayersModels that are in memory, for recording and comparing. */
-import type { Tensor } from '@tensorflow/tfjs-core';
+import { type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { type LayersModel, type layers, loadLayersModel, model } from '@tensorflow/tfjs-layers';
 import type { ModelInput } from '../graph/example-inputs.js';
 import { joinWeights, type ModelFiles, manifestEntry } from '../graph/model-artifacts.js';
@@ -48,15 +48,34 @@ export function runLayers(from: LayersModel, inputs: readonly Tensor[], names: r
   const outputs = [...new Set(wanted)];
   const all = model({ inputs: from.inputs, outputs });
   // `predict` divides a batch and joins the parts again, which a network of one fixed batch does not survive.
-  const result = all.apply(inputs.length === 1 ? inputs[0]! : [...inputs]) as Tensor | Tensor[];
-  const list = Array.isArray(result) ? result : [result];
+  const list = tidy(() => {
+    const result = all.apply(inputs.length === 1 ? inputs[0]! : [...inputs]) as Tensor | Tensor[];
+    return Array.isArray(result) ? result : [result];
+  });
   return wanted.map((output) => list[outputs.indexOf(output)]!);
 }
 
-/** The frozen layers of a model and of the models in it, by name. */
-export function frozenLayers(container: { layers: layers.Layer[] }): FrozenLayer[] {
-  return container.layers.flatMap((layer) => {
-    if (layer instanceof FrozenLayer) return [layer];
-    return 'layers' in layer ? frozenLayers(layer as unknown as { layers: layers.Layer[] }) : [];
-  });
+/** Disposes a model whole: TensorFlow.js counts every call of a layer, but takes off only one when the model goes. */
+export function disposeLayers(model: LayersModel): void {
+  const shared = layersWithin(model).filter(({ inboundNodes }) => inboundNodes.length > 1);
+  model.dispose();
+  for (const layer of shared) {
+    try {
+      while (layer.dispose().refCountAfterDispose > 0);
+    } catch {
+      // It was disposed with the model already, which is an error to TensorFlow.js.
+    }
+  }
+}
+
+/** The frozen layers of a model and of the models in it. */
+export function frozenLayers(model: LayersModel): FrozenLayer[] {
+  return layersWithin(model).filter((layer) => layer instanceof FrozenLayer);
+}
+
+/** Layers of a model and of the models in it. */
+function layersWithin(container: { layers: layers.Layer[] }): layers.Layer[] {
+  return container.layers.flatMap((layer) =>
+    'layers' in layer ? layersWithin(layer as unknown as { layers: layers.Layer[] }) : [layer],
+  );
 }

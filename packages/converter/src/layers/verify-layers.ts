@@ -6,7 +6,14 @@ import { ComparisonError, compareOutputs, LEAST_FLOAT_SNR } from '../graph/compa
 import { type ExampleOptions, exampleInputs } from '../graph/example-inputs.js';
 import type { ModelFiles } from '../graph/model-artifacts.js';
 import { checkBackend, notCompared, type Verification } from '../graph/verify-graph.js';
-import { layersInputs, layersOutputs, loadLayers, loadLayersFiles, runLayers } from './run-layers.js';
+import {
+  disposeLayers,
+  layersInputs,
+  layersOutputs,
+  loadLayers,
+  loadLayersFiles,
+  runLayers,
+} from './run-layers.js';
 import type { AssembledLayers } from './write-layers.js';
 
 /** The forms of a model that are compared. */
@@ -51,7 +58,7 @@ export async function verifyLayers(
       if (error instanceof InvalidArgumentError) throw error;
       throw new ComparisonError(`the ${what} model does not run: ${firstLine(error)}`);
     } finally {
-      model?.dispose();
+      if (model) disposeLayers(model);
     }
   };
   try {
