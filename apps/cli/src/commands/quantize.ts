@@ -77,11 +77,13 @@ export const registerQuantize: RegisterCommand = (program, context) => {
       part,
     )
     .option('--pareto <file>', 'with one of these: write sizes and losses to <file>.svg and <file>.json')
-    .option(
-      '--layer <pattern=bits>',
-      'bits of some layers by name, * for anything, or bits/block; repeatable',
-      layerSetting,
-      {},
+    .addOption(
+      new Option(
+        '--layer <pattern=bits>',
+        'bits of some layers by name, * for anything, or bits/block; repeatable',
+      )
+        .argParser(layerSetting)
+        .default({}, 'none'),
     )
     .option('--block <n>', 'weights along the depth that share a scale', integer, 64)
     .option('--first-bits <n>', 'weight bits of the first convolution', integer, 8)
