@@ -144,7 +144,8 @@ async function measure(model, photographs) {
   );
   const original = await load(path);
   const expected = outputsOf(original, evaluation, size);
-  const names = original.outputs.map(({ name }) => name);
+  // Tensors of a LayersModel have a number behind their names that depends on what was loaded before.
+  const names = original.outputs.map(({ name, sourceLayer }) => sourceLayer?.name ?? name);
   original.dispose();
   const inputShapes = {};
   const rounding = await timed(() =>
