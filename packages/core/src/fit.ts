@@ -13,6 +13,9 @@ const CLIP_RATIOS: readonly number[] = [1, ...Array.from({ length: 24 }, (_, n) 
 /** Relative changes of the best scale that the search tries last; 0 rounds once more against the fitted scale. */
 const REFINEMENTS: readonly number[] = [0, 0.016, -0.016, 0.008, -0.008, 0.004, -0.004, 0.002, -0.002, 0];
 
+/** Share of the sums that an error from sums may be off by: thousands of roundings of 2^-53. */
+const CANCELLATION = 1e-12;
+
 /** Rounds a fitted scale to the number that will be stored, float16 or float32. */
 export type RoundScale = (value: number) => number;
 
@@ -29,8 +32,9 @@ export class BlockFitter {
   private readonly trial: Int8Array;
   private readonly low: number;
   private readonly high: number;
-  private trialScale = 0;
-  private trialBias = 0;
+  /** Σ w and Σ w² of the block. */
+  private sum = 0;
+  private squares = 0;
 
   constructor(
     capacity: number,
@@ -50,8 +54,12 @@ export class BlockFitter {
     let extreme = 0;
     let min = Infinity;
     let max = -Infinity;
+    this.sum = 0;
+    this.squares = 0;
     for (let i = 0; i < length; i++) {
       const value = w[i]!;
+      this.sum += value;
+      this.squares += value * value;
       if (Math.abs(value) > Math.abs(extreme)) extreme = value;
       if (value < min) min = value;
       if (value > max) max = value;
@@ -84,67 +92,60 @@ export class BlockFitter {
     }
   }
 
-  /** Rounds to a grid, refits scale and bias to the integers found, keeps the result when it is the best so far. */
+  /**
+   * Rounds to a grid, refits scale and bias to the integers found, keeps the result when it is the best so far. Mostly one pass over the block: the error follows
+   * from the sums that the fit needs anyway, but for digits that cancel out, so that only promising attempts are looked at closely.
+   */
   private attempt(w: Float64Array, length: number, step: number, offset: number): void {
     const { low, high, trial } = this;
     const inverse = 1 / step;
     // A step so small that its inverse overflows: the block is zero for all practical purposes.
-    if (!Number.isFinite(inverse)) {
-      this.attemptZero(w, length);
-      return;
-    }
-    for (let i = 0; i < length; i++) {
-      const q = roundHalfEven((w[i]! - offset) * inverse);
-      trial[i] = q < low ? low : q > high ? high : q;
-    }
-    this.refit(w, length);
-    this.keepIfBetter(w, length);
-  }
-
-  private attemptZero(w: Float64Array, length: number): void {
-    this.trial.fill(0, 0, length);
-    this.trialScale = 0;
-    this.trialBias = 0;
-    this.keepIfBetter(w, length);
-  }
-
-  /** Least squares for the integers in `trial`: the scale alone, or scale and bias jointly. */
-  private refit(w: Float64Array, length: number): void {
+    const zero = !Number.isFinite(inverse);
     let wq = 0;
     let qq = 0;
     let sumQ = 0;
-    let sumW = 0;
-    for (let i = 0; i < length; i++) {
-      const q = this.trial[i]!;
-      wq += w[i]! * q;
-      qq += q * q;
-      sumQ += q;
-      sumW += w[i]!;
+    if (zero) trial.fill(0, 0, length);
+    else {
+      for (let i = 0; i < length; i++) {
+        const value = w[i]!;
+        const rounded = roundHalfEven((value - offset) * inverse);
+        const q = rounded < low ? low : rounded > high ? high : rounded;
+        trial[i] = q;
+        wq += value * q;
+        qq += q * q;
+        sumQ += q;
+      }
     }
-    if (!this.withBias) {
-      this.trialScale = this.round(qq === 0 ? 0 : wq / qq);
-      this.trialBias = 0;
-      return;
+    let scale = 0;
+    let bias = 0;
+    if (!this.withBias) scale = this.round(qq === 0 ? 0 : wq / qq);
+    else if (!zero) {
+      const determinant = length * qq - sumQ * sumQ;
+      scale = this.round(determinant === 0 ? 0 : (length * wq - sumQ * this.sum) / determinant);
+      // The bias is fitted to the scale that will be stored, so that it makes up for that rounding too.
+      bias = this.round((this.sum - scale * sumQ) / length);
     }
-    const determinant = length * qq - sumQ * sumQ;
-    const scale = determinant === 0 ? 0 : (length * wq - sumQ * sumW) / determinant;
-    this.trialScale = this.round(scale);
-    // The bias is fitted to the scale that will be stored, so that it makes up for that rounding too.
-    this.trialBias = this.round((sumW - this.trialScale * sumQ) / length);
-  }
-
-  private keepIfBetter(w: Float64Array, length: number): void {
-    const { trial, trialScale, trialBias } = this;
-    let error = 0;
-    for (let i = 0; i < length; i++) {
-      const difference = w[i]! - (trialScale * trial[i]! + trialBias);
-      error += difference * difference;
-    }
+    const [scaled, shifted] = [scale * scale * qq, length * bias * bias];
+    const estimate =
+      this.squares - 2 * (scale * wq + bias * this.sum) + scaled + 2 * scale * bias * sumQ + shifted;
+    if (estimate > this.error + CANCELLATION * (this.squares + scaled + shifted)) return;
+    const error = this.errorOf(w, length, scale, bias);
     if (error < this.error) {
       this.error = error;
-      this.scale = trialScale;
-      this.bias = trialBias;
-      for (let i = 0; i < length; i++) this.q[i] = trial[i]!;
+      this.scale = scale;
+      this.bias = bias;
+      this.q.set(length === trial.length ? trial : trial.subarray(0, length));
     }
+  }
+
+  /** `Σ (w - (scale*q + bias))²` of the integers in `trial`. */
+  private errorOf(w: Float64Array, length: number, scale: number, bias: number): number {
+    const { trial } = this;
+    let error = 0;
+    for (let i = 0; i < length; i++) {
+      const difference = w[i]! - (scale * trial[i]! + bias);
+      error += difference * difference;
+    }
+    return error;
   }
 }
