@@ -56,13 +56,18 @@ function accuracyOf(rows, data) {
   const common = { pictures: first.evaluationPictures, data, command };
   return [
     { weights: 'float32', top1: first.floatTop1, agreement: null, ...common },
-    ...rows.map(({ bits, blockSize, note, method, top1, agreement }) => ({
-      weights: `${bits} bits${note ? ` (${note.trim().replace(/^\(|\)$/g, '')})` : ''}, blocks of ${blockSize}, ${method}`,
+    ...rows.map(({ method, top1, agreement, ...row }) => ({
+      weights: `${weightsOf(row)}, ${method}`,
       top1,
       agreement,
       ...common,
     })),
   ];
+}
+
+function weightsOf({ bits, blockSize, note, bitsPerWeight }) {
+  if (bits === null) return `mixed, ${bitsPerWeight.toFixed(2)} bits per weight with scales`;
+  return `${bits} bits${note ? ` (${note.trim().replace(/^\(|\)$/g, '')})` : ''}, blocks of ${blockSize}`;
 }
 
 /** Logits of TensorFlow.js' own kernels, none of this project's. */
