@@ -64,7 +64,7 @@ ${table(
 function accuracySection({ rows, skipped }) {
   return `## Accuracy
 
-\`dsconv eval\`: plain rounding with scale search, no calibration, no retraining; 8-bit activations, B = 64. Agreement is the share of pictures with the float
+\`dsconv eval\` of what \`dsconv quantize\` makes by itself: means corrected from batch normalizations, no calibration, no retraining; 8-bit activations, B = 64. Agreement is the share of pictures with the float
 network's class. The photographs are probably from the training set: compare with the float row, never with a published accuracy.
 
 ${table(
