@@ -196,10 +196,14 @@ describe("the resize is within 1/255 of Pillow's on average", () => {
         const data = Uint8Array.from({ length: width * height * 3 }, (_, n) => (n * n * seed + n) % 256);
         const image: RawImage = { data, width, height, channels: 3 };
         const { mean, most } = difference(image, specOf(size, mode, cropRatio, interpolation));
-        expect(mean).toBeLessThan(0.5);
+        // Pillow rounds to bytes after either direction. Where a picture is doubled, values lie at quarters, and every rounding is one of a half.
+        expect(mean).toBeLessThan(1);
         expect(most).toBeLessThan(2);
       }),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        examples: [[{ width: 73, height: 10, size: 20, mode: 'shorterSide', cropRatio: 1, seed: 1 }]],
+      },
     );
   });
 
