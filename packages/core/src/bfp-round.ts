@@ -30,7 +30,7 @@ import {
   where,
   zerosLike,
 } from '@tensorflow/tfjs-core';
-import { type BfpFormat, checkBfpFormat } from './bfp.js';
+import { type BfpFormat, checkBfpFormat, MIN_EXPONENT } from './bfp.js';
 import { InvalidArgumentError } from './errors.js';
 
 /** Kernel `(x) → x̂`, float32 in and out; attributes are a `Required<BfpFormat>`. Optional: without it stock operators serve. */
@@ -38,9 +38,6 @@ export const BFP_ROUND = 'BFPRound';
 
 /** Kernel `(x, dy) → dx` with the same attributes: `dy` where the clamp changes nothing, 0 where it does. Optional too. */
 export const BFP_ROUND_GRADIENT = 'BFPRoundGradient';
-
-/** Below this exponent a block counts as zero. */
-const MIN_EXPONENT = -100;
 
 /**
  * Rounds a tensor to a BFP grid along its last axis: `x̂ = M * scale` of NUMERICS §3, as float32.

@@ -23,7 +23,7 @@ export interface BfpTensor {
 }
 
 /** Below this exponent a block counts as zero, so that no scale is subnormal. */
-const MIN_EXPONENT = -100;
+export const MIN_EXPONENT = -100;
 
 export function checkBfpFormat(format: BfpFormat, channels: number, name: string): void {
   const { bits, blockSize, groups = 1 } = format;

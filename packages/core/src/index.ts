@@ -48,6 +48,7 @@ export {
 } from './geometry.js';
 export { compile, compilePlan, type Plan } from './plan.js';
 export {
+  PER_CHANNEL_BELOW,
   type QuantizeMethod,
   type QuantizeOptions,
   quantizeDepthwiseFilter,
@@ -60,7 +61,8 @@ export {
   type ReferenceResult,
   referenceDSConv2d,
 } from './reference.js';
-export { type ScaleFormat, type StoredScales, widenScales } from './scales.js';
+export { roundHalfEven } from './rounding.js';
+export { roundToFloat16IfClose, type ScaleFormat, type StoredScales, widenScales } from './scales.js';
 export { type BackendSelection, selectBackend } from './select-backend.js';
 export { runSelfTest } from './self-test.js';
 export {

@@ -2,8 +2,13 @@
 import { InvalidArgumentError, NotFiniteError } from './errors.js';
 import { DSConvFilter, type FilterKind } from './filter.js';
 import { BlockFitter, type QuantizeMethod, type RoundScale } from './fit.js';
-import { roundToFloat16 } from './float16.js';
-import { fitsFloat16, type ScaleFormat, type StoredScales, storeScales } from './scales.js';
+import {
+  fitsFloat16,
+  roundToFloat16IfClose,
+  type ScaleFormat,
+  type StoredScales,
+  storeScales,
+} from './scales.js';
 
 export type { QuantizeMethod } from './fit.js';
 
@@ -27,7 +32,7 @@ export interface QuantizeOptions {
 }
 
 /** Below this depth a scale per tap costs more than the weights it scales. */
-const PER_CHANNEL_BELOW = 16;
+export const PER_CHANNEL_BELOW = 16;
 
 /**
  * Quantizes the filter of a convolution. Weights should already be folded with batch normalization.
@@ -117,12 +122,6 @@ function quantizePerBlock(
   };
   const filter = DSConvFilter.fromIntegers(parts, q);
   return cds ? withChannelShifters(filter, q, parts, weights, format) : filter;
-}
-
-/** Keeps the value where float16 would break the tolerance, so that the check afterwards sees it. */
-function roundToFloat16IfClose(value: number): number {
-  const rounded = roundToFloat16(value);
-  return Math.abs(rounded - value) <= Math.abs(value) * 2 ** -10 ? rounded : Math.fround(value);
 }
 
 /** Adds `cds` and `cdsBias` so that mean and variance of every output channel of ŵ match those of w (paper, section 3.3). */

@@ -1,6 +1,6 @@
 /** Stored scales: the float16 or float32 numbers beside the packed integers of a filter. */
 import { InvalidFilterError } from './errors.js';
-import { fromFloat16Bits, toFloat16Bits } from './float16.js';
+import { fromFloat16Bits, roundToFloat16, toFloat16Bits } from './float16.js';
 
 export type ScaleFormat = 'float16' | 'float32';
 
@@ -19,6 +19,12 @@ export function fitsFloat16(values: Float32Array): boolean {
     if (!(Math.abs(stored - value) <= Math.abs(value) * FLOAT16_TOLERANCE)) return false;
   }
   return true;
+}
+
+/** The nearest float16, or the float32 where that would break the tolerance, so that {@link fitsFloat16} sees it. */
+export function roundToFloat16IfClose(value: number): number {
+  const rounded = roundToFloat16(value);
+  return Math.abs(rounded - value) <= Math.abs(value) * FLOAT16_TOLERANCE ? rounded : Math.fround(value);
 }
 
 /** Stores values in the wanted format, or in float32 where float16 would not do. */

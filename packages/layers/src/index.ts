@@ -16,7 +16,13 @@ export { replaceHead } from './network/replace-head.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';
 export { type AdaptOptions, adapt, reestimateBatchNorm } from './training/adapt.js';
-export { type Augmentation, type Batch, batchesOf, type PictureSource } from './training/batches.js';
+export {
+  type Augmentation,
+  type Batch,
+  batchCount,
+  batchesOf,
+  type PictureSource,
+} from './training/batches.js';
 export {
   restoreOptimizer,
   restoreSnapshot,

@@ -221,6 +221,21 @@ describe('training', () => {
     training.dispose();
   });
 
+  test('float weights that the network was not quantized from are refused', () => {
+    const float = floatNetwork('mobilenet_v2_0.5', 32);
+    const scaled = new Map(float.weights);
+    const [name, layer] = [...scaled].find(([, { filter }]) => (filter as Float32Array).length > 1000)!;
+    const channels = float.architecture.layers.find((spec) => spec.name === name)!.shape[3];
+    // As range scaling multiplies channels.
+    const filter = (layer.filter as Float32Array).map((w, n) => w * (n % channels < channels / 2 ? 4 : 1));
+    scaled.set(name, { ...layer, filter });
+    const { architecture, preprocessing: given } = float;
+    const network = quantized(new Network({ architecture, weights: scaled, preprocessing: given }), 4);
+    expect(() => new TrainableNetwork(network, { float })).toThrow(/without range scaling/);
+    const fine = new TrainableNetwork(quantized(float, 2), { float });
+    fine.dispose();
+  });
+
   test('another float network is refused', () => {
     const network = quantized(floatNetwork('resnet20', 16), 4);
     expect(() => new TrainableNetwork(network, { float: floatNetwork('resnet32', 16) })).toThrow(

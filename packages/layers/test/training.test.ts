@@ -210,36 +210,44 @@ describe('finetune', () => {
 });
 
 describe('a schedule', () => {
-  test('lowers bits epoch by epoch, freezes scales, and is followed by training that goes on', async () => {
-    const source = quarters(32, 3);
-    const schedule = () => gradually({ bits: [4, 3, 2], freezeScalesFrom: 3 });
-    const options = { source, epochs: 4, batchSize: 16, learningRate: 1e-3 };
-    const bitsOf = (network: TrainableNetwork) => [
-      ...new Set([...network.byName.values()].map(({ bits }) => bits)),
-    ];
-    const whole = new TrainableNetwork(quantized(floatNetwork(), 5));
-    const seen: (number | null)[][] = [];
-    await finetune(whole, { ...options, schedule: schedule(), onEpoch: () => void seen.push(bitsOf(whole)) });
-    expect(seen).toEqual([[4], [3], [2], [2]]);
-    const parts = new TrainableNetwork(quantized(floatNetwork(), 5));
-    const stop = new AbortController();
-    const points: ResumePoint[] = [];
-    await finetune(parts, {
-      ...options,
-      schedule: schedule(),
-      signal: stop.signal,
-      onStep: ({ step }) => step === 5 && stop.abort(),
-      onCheckpoint: async (point) => void points.push(point),
-    });
-    const resumed = new TrainableNetwork(quantized(floatNetwork(), 5));
-    restoreSnapshot(resumed.state, await takeSnapshot(parts.state));
-    await finetune(resumed, { ...options, schedule: schedule(), resume: points.at(-1)! });
-    const [wanted, found] = await Promise.all([takeSnapshot(whole.state), takeSnapshot(resumed.state)]);
-    for (const [name, { values }] of wanted) expect(found.get(name)!.values, name).toEqual(values);
-    expect(() => gradually({ bits: [4, 1] })).toThrow(/bits\[1\] is 1/);
-    expect(() => gradually({ freezeScalesFrom: 0 })).toThrow(/freezeScalesFrom is 0/);
-    for (const network of [whole, parts, resumed]) network.dispose();
-  });
+  // In the midst of an epoch, and between two with the same bits.
+  test.each([5, 6])(
+    'lowers bits epoch by epoch, freezes scales, and is followed by training that goes on after step %i',
+    async (last) => {
+      const source = quarters(32, 3);
+      const schedule = () => gradually({ bits: [4, 3, 2], freezeScalesFrom: 3 });
+      const options = { source, epochs: 4, batchSize: 16, learningRate: 1e-3 };
+      const bitsOf = (network: TrainableNetwork) => [
+        ...new Set([...network.byName.values()].map(({ bits }) => bits)),
+      ];
+      const whole = new TrainableNetwork(quantized(floatNetwork(), 5));
+      const seen: (number | null)[][] = [];
+      await finetune(whole, {
+        ...options,
+        schedule: schedule(),
+        onEpoch: () => void seen.push(bitsOf(whole)),
+      });
+      expect(seen).toEqual([[4], [3], [2], [2]]);
+      const parts = new TrainableNetwork(quantized(floatNetwork(), 5));
+      const stop = new AbortController();
+      const points: ResumePoint[] = [];
+      await finetune(parts, {
+        ...options,
+        schedule: schedule(),
+        signal: stop.signal,
+        onStep: ({ step }) => step === last && stop.abort(),
+        onCheckpoint: async (point) => void points.push(point),
+      });
+      const resumed = new TrainableNetwork(quantized(floatNetwork(), 5));
+      restoreSnapshot(resumed.state, await takeSnapshot(parts.state));
+      await finetune(resumed, { ...options, schedule: schedule(), resume: points.at(-1)! });
+      const [wanted, found] = await Promise.all([takeSnapshot(whole.state), takeSnapshot(resumed.state)]);
+      for (const [name, { values }] of wanted) expect(found.get(name)!.values, name).toEqual(values);
+      expect(() => gradually({ bits: [4, 1] })).toThrow(/bits\[1\] is 1/);
+      expect(() => gradually({ freezeScalesFrom: 0 })).toThrow(/freezeScalesFrom is 0/);
+      for (const network of [whole, parts, resumed]) network.dispose();
+    },
+  );
 });
 
 describe('adapt', () => {

@@ -82,9 +82,10 @@ export async function readCheckpoint(path: string, settings: string): Promise<Ch
 
 function positionOf(text: string | undefined): TrainingPosition | null {
   try {
-    const { step, bestScore } = JSON.parse(text ?? 'null') as TrainingPosition;
+    const { step, bestScore, sinceBest } = JSON.parse(text ?? 'null') as TrainingPosition;
     const isScore = bestScore === null || Number.isFinite(bestScore);
-    return Number.isInteger(step) && step >= 0 && isScore ? { step, bestScore } : null;
+    const areCounts = [step, sinceBest].every((count) => Number.isInteger(count) && count >= 0);
+    return areCounts && isScore ? { step, bestScore, sinceBest } : null;
   } catch {
     return null;
   }

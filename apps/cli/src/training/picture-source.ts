@@ -24,7 +24,7 @@ export interface OpenedSource {
 }
 
 /**
- * Reads every picture once, so that a bad one is known before training begins.
+ * Reads every picture once, so that a bad one is known before training begins. What is left out is told on stderr.
  *
  * @throws PictureError, FileError for the first picture that cannot be read, unless they are skipped
  * @throws DataSetError when no picture is left
@@ -59,6 +59,7 @@ export async function openSource(
   if (kept.length === 0) {
     throw new DataSetError(`none of ${samples.length} pictures can be read; expected at least one`);
   }
+  tellSkipped(io, skipped);
   const labelled = kept.every(({ sample }) => sample.label !== null);
   const source: PictureSource = {
     count: kept.length,
@@ -72,8 +73,8 @@ export async function openSource(
   return { source, skipped };
 }
 
-/** Tells on stderr what was left out. */
-export function tellSkipped(io: Io, skipped: OpenedSource['skipped']): void {
+/** Says what was left out. */
+function tellSkipped(io: Io, skipped: OpenedSource['skipped']): void {
   for (const { name, reason } of skipped.slice(0, 10)) io.stderr.write(`skipped ${name}: ${reason}\n`);
   if (skipped.length > 10) io.stderr.write(`… and ${skipped.length - 10} more\n`);
 }

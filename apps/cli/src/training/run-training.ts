@@ -2,30 +2,24 @@
 import { appendFile, rm, stat, writeFile } from 'node:fs/promises';
 import { checkOutputPath, writeFileAtomic, writeNetworkFile } from '@dsconv/converter';
 import {
+  batchCount,
   type EpochReport,
   type ResumePoint,
   restoreSnapshot,
   type TrainableNetwork,
   type TrainingProgress,
+  type TrainOptions,
   type TrainResult,
   takeSnapshot,
 } from '@dsconv/layers';
 import { type Context, printJson } from '../context.js';
 import { InterruptedError, UsageError } from '../errors.js';
 import { bytes, percent } from '../format.js';
-import type { CommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.js';
 import { type LossPoint, lossCurve } from './loss-curve.js';
-
-/** Options that both commands have. */
-export interface TrainingCommandOptions extends CommonOptions {
-  output: string;
-  checkpoint?: string;
-  resume?: boolean;
-  log?: string;
-  curve?: string;
-}
+import { augmentationOf, type TrainingOptions } from './options.js';
+import type { OpenedSource } from './picture-source.js';
 
 /** What `finetune` and `adapt` of the layers package are called with beside their own options. */
 export interface Hooks {
@@ -38,24 +32,26 @@ export interface Hooks {
 
 export interface TrainingRun {
   student: TrainableNetwork;
-  /** Steps in all, for the progress. */
-  steps: number;
-  perEpoch: number;
-  /** What must be the same for going on, as text. */
-  settings: string;
+  training: OpenedSource;
+  /** What must be the same for going on, beside the options that both commands have. */
+  settings: Record<string, unknown>;
   /** Named in front of scores. */
   scoreName: string;
-  train(hooks: Hooks): Promise<TrainResult>;
-  /** Added to what `--json` prints. */
-  facts: Record<string, unknown>;
+  train(options: TrainCall): Promise<TrainResult>;
 }
 
+/** What the functions of the layers package are called with, whichever it is. */
+export type TrainCall = Hooks &
+  Pick<TrainOptions, 'source' | 'epochs' | 'batchSize' | 'seed' | 'augmentation' | 'patience'> & {
+    learningRate: number;
+  };
+
 /** Where the checkpoint of an output lies unless another place is given. */
-export const checkpointPath = ({ checkpoint, output }: TrainingCommandOptions): string =>
+export const checkpointPath = ({ checkpoint, output }: TrainingOptions): string =>
   checkpoint ?? `${output}.checkpoint`;
 
 /** Refuses paths that cannot be written before anything long is done. */
-export async function checkOutputs(options: TrainingCommandOptions): Promise<void> {
+export async function checkOutputs(options: TrainingOptions): Promise<void> {
   const { output, log, curve } = options;
   for (const path of [output, checkpointPath(options), log, curve])
     if (path !== undefined) await checkOutputPath(path);
@@ -68,18 +64,24 @@ export async function checkOutputs(options: TrainingCommandOptions): Promise<voi
  */
 export async function runTraining(
   run: TrainingRun,
-  options: TrainingCommandOptions,
+  options: TrainingOptions,
   context: Context,
 ): Promise<void> {
   const { io } = context;
-  const { student, settings } = run;
+  const { student, training } = run;
+  const { source } = training;
+  const { epochs, batch, rate, seed, scales, shift, mirror } = options;
+  const pictures = source.count;
+  const perEpoch = batchCount(source, batch);
+  const common = { epochs, batch, rate, seed, scales, shift, mirror, pictures };
+  const settings = JSON.stringify({ ...run.settings, ...common });
   const file = checkpointPath(options);
   const resume = options.resume ? await resumeFrom(file, settings, student) : undefined;
   // From here on Ctrl-C is this function's to handle.
   context.finishesOnInterrupt = true;
   const points: LossPoint[] = [];
   const reports: EpochReport[] = [];
-  const progress = createProgress(io, options.json === true, 'train', run.steps);
+  const progress = createProgress(io, options.json === true, 'train', epochs * perEpoch);
   if (options.log !== undefined && !resume) await writeFile(options.log, '');
   let pending: string[] = [];
   const flush = async (): Promise<void> => {
@@ -91,6 +93,13 @@ export async function runTraining(
   let result: TrainResult;
   try {
     result = await run.train({
+      source,
+      epochs,
+      batchSize: batch,
+      learningRate: rate,
+      seed,
+      augmentation: augmentationOf(options, student.source.preprocessing),
+      ...(options.patience === undefined ? {} : { patience: options.patience }),
       ...(resume ? { resume } : {}),
       ...(io.signal ? { signal: io.signal } : {}),
       onStep(step) {
@@ -124,19 +133,20 @@ export async function runTraining(
   const network = await student.freeze();
   const written = await writeNetworkFile(options.output, network);
   if (options.curve !== undefined && points.length > 0) {
-    await writeFileAtomic(options.curve, lossCurve(points, reports, run.perEpoch));
+    await writeFileAtomic(options.curve, lossCurve(points, reports, perEpoch));
   }
   if (options.checkpoint === undefined) await rm(file, { force: true });
   const seconds = (performance.now() - begun) / 1000;
   if (options.json) {
-    const { epochs, position } = result;
     printJson(io, {
       output: options.output,
       bytes: written,
       seconds,
-      epochs,
-      bestScore: position.bestScore,
-      ...run.facts,
+      epochs: result.epochs,
+      bestScore: result.position.bestScore,
+      pictures,
+      skipped: training.skipped,
+      architecture: student.source.architecture.name,
     });
     return;
   }

@@ -1,5 +1,5 @@
 /** Rows of a convolution's input as its filter sees them, drawn at random from pictures. */
-import type { ConvGeometry } from '@dsconv/core';
+import { type ConvGeometry, roundHalfEven } from '@dsconv/core';
 import type { Random } from '../random.js';
 
 /** Positions of an output picture, `y · outWidth + x`, in ascending order and without repetition. */
@@ -78,8 +78,7 @@ export function roundPatches(values: Float32Array, depth: number, blockSize: num
       const scale = 2 ** (exponent - (bits - 2));
       const inverse = 1 / scale;
       for (let i = start; i < end; i++) {
-        // Half to even: the sum leaves no room for a fraction.
-        const m = values[i]! * inverse + 6755399441055744 - 6755399441055744;
+        const m = roundHalfEven(values[i]! * inverse);
         values[i] = (m > limit ? limit : m < -limit ? -limit : m) * scale;
       }
     }

@@ -2,6 +2,7 @@
  * Integers under a second-order measure of harm. With inputs x of covariance H, replacing a filter's column w by ŵ changes the outputs by
  * `(w - ŵ)ᵀ H (w - ŵ)` on average; both functions here make that small for given block scales.
  */
+import { roundHalfEven } from '@dsconv/core';
 import { cholesky, type Matrix, matrix, multiply, PANEL, part, permuteSymmetric } from './matrix.js';
 
 /** Integers of a filter's matrix and the scales they are multiplied with. */
@@ -167,6 +168,6 @@ function smallestPivot({ rows: n, data }: Matrix): number {
 
 /** To even where two are equally near; clamped. */
 function nearest(value: number, low: number, high: number): number {
-  const rounded = value + 6755399441055744 - 6755399441055744;
+  const rounded = roundHalfEven(value);
   return rounded < low ? low : rounded > high ? high : rounded;
 }

@@ -2,11 +2,14 @@
  * Rounding of filters on the host's own memory, for backends whose tensors live there: a pass over the weights instead of a dozen operators.
  * `composite.ts` computes the same with TensorFlow.js operators.
  */
-import { type QuantizeOptions, quantizeDepthwiseFilter, quantizeFilter, roundToFloat16 } from '@dsconv/core';
+import {
+  type QuantizeOptions,
+  quantizeDepthwiseFilter,
+  quantizeFilter,
+  roundHalfEven,
+  roundToFloat16IfClose,
+} from '@dsconv/core';
 import { groupingOf, type Partition } from './partition.js';
-
-/** 1.5 * 2^52, whose addition rounds a double to an integer, half to even. */
-const TO_INTEGER = 6755399441055744;
 
 /** What `ŵ = kds * q + kdsBias` is made with. Arrays as {@link scaleShape} says. */
 export interface HostScales {
@@ -138,13 +141,9 @@ export function fitOnHost(
   return scales;
 }
 
-/** Scales or shifts as files will store them: as float16 where the filter does so and that is close enough, as core decides. */
+/** Scales or shifts as files will store them: as float16 where the filter does so and that is close enough. */
 export function asStored(values: Float32Array, { scaleFormat }: Partition): Float32Array {
-  if (scaleFormat === 'float32') return values;
-  return values.map((value) => {
-    const rounded = roundToFloat16(value);
-    return Math.abs(rounded - value) <= Math.abs(value) * 2 ** -10 ? rounded : value;
-  });
+  return scaleFormat === 'float32' ? values : values.map(roundToFloat16IfClose);
 }
 
 /** The rounded quotient before the clamp. */
@@ -152,7 +151,7 @@ function unclamped(w: number, { kds, kdsBias }: HostScales, s: number): number {
   const scale = kds[s]!;
   if (scale === 0) return 0;
   const shifted = kdsBias ? Math.fround(w - kdsBias[s]!) : w;
-  return Math.fround(shifted / scale) + TO_INTEGER - TO_INTEGER;
+  return roundHalfEven(Math.fround(shifted / scale));
 }
 
 /** Smallest and largest integer of a width. */

@@ -1,5 +1,5 @@
 /** Which weights of a filter share a scale. NUMERICS §2. */
-import type { FilterKind, ScaleFormat } from '@dsconv/core';
+import { type FilterKind, PER_CHANNEL_BELOW, type ScaleFormat } from '@dsconv/core';
 
 export type FilterShape = readonly [number, number, number, number];
 
@@ -14,9 +14,6 @@ export interface Partition {
   /** How scales and shifts are stored. Forward passes see them as they will be stored. */
   scaleFormat: ScaleFormat;
 }
-
-/** Below this depth a scale per tap costs more than the weights it scales. */
-export const PER_CHANNEL_BELOW = 16;
 
 export function partitionOf(
   kind: FilterKind,

@@ -7,7 +7,7 @@ import {
   toFloat16Bits,
 } from '@dsconv/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { asStored, dequantizeOnHost, roundOnHost } from './host.js';
+import { asStored, roundOnHost } from './host.js';
 import type { Partition } from './partition.js';
 
 /**
@@ -74,16 +74,7 @@ export function freezeFilter(
   );
 }
 
-/** ŵ on the host, as the forward pass computes it. */
-export function roundedValues(values: FilterValues, bits: number, partition: Partition): Float32Array {
-  const scales = {
-    kds: asStored(values.kds, partition),
-    kdsBias: values.kdsBias && asStored(values.kdsBias, partition),
-  };
-  return dequantizeOnHost(roundOnHost(values.w, scales, bits, partition), scales, partition);
-}
-
-/** As float16 if that loses nothing, else as float32. */
+/** As float16 if that loses nothing at all, else as float32: unlike core's quantizer, freezing must not change a value. */
 function stored(values: Float32Array): StoredScales {
   return values.every((value) => roundToFloat16(value) === value)
     ? { format: 'float16', data: Uint16Array.from(values, toFloat16Bits) }

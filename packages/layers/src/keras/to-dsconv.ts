@@ -3,7 +3,7 @@ import { InvalidArgumentError, UnsupportedError } from '@dsconv/core';
 import { reshape, type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { type LayersModel, type layers, models } from '@tensorflow/tfjs-layers';
 import { DSConvolution } from './ds-convolution.js';
-import { type LayerJson, type ModelJson, replaceLayers } from './replace-layers.js';
+import { type ModelJson, replaceLayers } from './replace-layers.js';
 import type { QuantizationArgs } from './settings.js';
 
 /** Settings of one layer, or null to leave it as it is. */
@@ -82,5 +82,3 @@ function copyWeights(from: LayersModel, to: LayersModel): void {
     }
   }
 }
-
-export type { LayerJson };

@@ -23,6 +23,7 @@ import { type Partition, scaleShape } from '../filter/partition.js';
 import { floatsOf, freezeFilter, type ScaleTraining } from '../filter/quantized-filter.js';
 import { scoped } from '../scoped.js';
 import { BatchNorm, EPSILON, SHARE } from './batch-norm.js';
+import { checkShadow } from './check-shadow.js';
 
 /** How a layer begins. */
 export interface LayerStart {
@@ -60,6 +61,7 @@ export class TrainableLayer {
     const { shape } = spec;
     const { filter, bias, statistics } = start.weights;
     this.scales = start.scales;
+    if (start.shadow && filter instanceof DSConvFilter) checkShadow(spec.name, start.shadow, filter);
     const values = start.shadow ?? (filter instanceof DSConvFilter ? filter.dequantize() : filter);
     this.quantized = filter instanceof DSConvFilter ? scoped(() => this.toVariables(filter)) : null;
     const unshifted = tidy(() =>

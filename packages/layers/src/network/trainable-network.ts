@@ -16,8 +16,8 @@ import { TrainableLayer } from './trainable-layer.js';
 
 export interface TrainableOptions {
   /**
-   * The float network that the quantized one was made from: its weights become the shadow weights, and its batch normalizations can be restored. Without it training
-   * begins at the values that the integers stand for.
+   * The float network that the quantized one was made from: its weights become the shadow weights, and its batch normalizations can be restored. Its channels must not
+   * have been scaled for rounding (`rangeScaling: false`). Without it training begins at the values that the integers stand for.
    */
   float?: Network;
   /** Default 'fitted'; layers with a bias per block are never fitted. */

@@ -67,6 +67,8 @@ export interface TrainingPosition {
   /** Steps that are done, over all epochs. */
   step: number;
   bestScore: number | null;
+  /** Epochs since then. */
+  sinceBest: number;
 }
 
 /** All that training needs to go on, beside the network's variables. */
@@ -125,19 +127,20 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   const perEpoch = batchCount(source, batchSize);
   const loop = new Loop(network, options, perEpoch);
   const { resume, optimizer } = options;
-  if (resume) await restoreOptimizer(optimizer, resume.optimizer);
+  if (resume) {
+    await restoreOptimizer(optimizer, resume.optimizer);
+    const before = Math.ceil(resume.position.step / perEpoch);
+    if (options.schedule && before > 0) await catchUp(options.schedule, network, before);
+  }
   let best: Snapshot = resume?.best ?? (await takeSnapshot(network.state));
   let bestScore = resume?.position.bestScore ?? (validate ? await validate(network) : null);
-  let sinceBest = 0;
+  let sinceBest = resume?.position.sinceBest ?? 0;
   const reports: EpochReport[] = [];
-  const finish = (aborted: boolean): TrainResult => ({
-    epochs: reports,
-    position: { step: loop.step, bestScore },
-    aborted,
-  });
+  const position = (): TrainingPosition => ({ step: loop.step, bestScore, sinceBest });
+  const finish = (aborted: boolean): TrainResult => ({ epochs: reports, position: position(), aborted });
   const checkpoint = async (): Promise<void> => {
     await options.onCheckpoint?.({
-      position: { step: loop.step, bestScore },
+      position: position(),
       best: validate ? best : null,
       optimizer: await takeOptimizer(optimizer),
     });
@@ -145,17 +148,12 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   try {
     for (let epoch = Math.floor(loop.step / perEpoch); epoch < epochs; epoch++) {
       const from = loop.step - epoch * perEpoch;
-      if (options.schedule)
-        await follow(
-          options.schedule,
-          network,
-          epoch + 1,
-          resume !== undefined && loop.step === resume.position.step && from > 0,
-        );
+      options.schedule?.(network, epoch + 1);
       const losses: number[] = [];
       for await (const batch of batchesOf(source, batchSize, { seed, epoch, from }, augmentation)) {
         losses.push(await loop.run(batch));
-        if (options.signal?.aborted) {
+        // An epoch that is through is scored first, so that going on misses nothing.
+        if (options.signal?.aborted && loop.step < (epoch + 1) * perEpoch) {
           await checkpoint();
           return finish(true);
         }
@@ -173,6 +171,7 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
       await options.onEpoch?.(report);
       await checkpoint();
       if (sinceBest >= patience) break;
+      if (options.signal?.aborted && epoch + 1 < epochs) return finish(true);
     }
   } catch (error) {
     if (error instanceof DivergedError) restoreSnapshot(network.state, best);
@@ -182,16 +181,11 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   return finish(false);
 }
 
-/** Training that goes on has the bits of its epoch already: only the settings change then, not the numbers. */
-async function follow(
-  schedule: Schedule,
-  network: TrainableNetwork,
-  epoch: number,
-  goesOn: boolean,
-): Promise<void> {
-  const numbers = goesOn ? await takeSnapshot(network.state) : null;
+/** Brings the settings to those of an epoch whose numbers the network has already. */
+async function catchUp(schedule: Schedule, network: TrainableNetwork, epoch: number): Promise<void> {
+  const numbers = await takeSnapshot(network.state);
   schedule(network, epoch);
-  if (numbers) restoreSnapshot(network.state, numbers);
+  restoreSnapshot(network.state, numbers);
 }
 
 class Loop {
