@@ -2,18 +2,15 @@
  * What low bits cost and what repairs it, without labels: agreement with the float network and top-1 on pictures that were not calibrated on.
  * Writes docs/benchmarks/calibration.json and .md. `node bench/calibration.mjs [pattern]` runs the cases whose titles hold the pattern, and only prints.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { calibrateNetwork, quantizeNetwork, readFloatNetwork } from '../packages/converter/dist/index.js';
 import '../packages/backend-cpu/dist/index.js';
 import { tensor4d, tidy } from '@tensorflow/tfjs-core';
-import sharp from 'sharp';
 import { selectBackend } from '../packages/core/dist/index.js';
-import { preprocess } from '../packages/models/dist/index.js';
 import { dataPath } from './data.mjs';
 import { machine } from './machine.mjs';
+import { cifar, photographs } from './pictures.mjs';
 
 const PLAIN = 'rounding';
 const DATA_FREE = 'data-free';
@@ -42,38 +39,6 @@ const CIFAR = [
 ];
 /** Less damping than the default: small networks have few inputs and many rows. */
 const CIFAR_FIT = { targetDamping: 0.1, roundingDamping: 0.03 };
-
-async function photographs(preprocessing, remainder) {
-  const folder = dataPath('imagenet-photos');
-  if (folder === null) return null;
-  const names = readdirSync(folder).filter((name) => Number.parseInt(name, 10) % 4 === remainder);
-  return Promise.all(
-    names.map(async (name) => {
-      const { data, info } = await sharp(join(folder, name))
-        .toColourspace('srgb')
-        .removeAlpha()
-        .raw()
-        .toBuffer({ resolveWithObject: true });
-      const picture = { data, width: info.width, height: info.height, channels: 3 };
-      return { label: Number.parseInt(name, 10), x: preprocess(picture, preprocessing) };
-    }),
-  );
-}
-
-/** CIFAR-10's binary format: a label byte, then 32×32 red, green, blue planes. */
-function cifar(preprocessing, name, count) {
-  const path = dataPath(name);
-  if (path === null) return null;
-  const file = readFileSync(path);
-  return Array.from({ length: count }, (_, n) => {
-    const record = file.subarray(n * 3073, (n + 1) * 3073);
-    const data = new Uint8Array(3072);
-    for (let p = 0; p < 1024; p++) {
-      for (let c = 0; c < 3; c++) data[p * 3 + c] = record[1 + c * 1024 + p];
-    }
-    return { label: record[0], x: preprocess({ data, width: 32, height: 32, channels: 3 }, preprocessing) };
-  });
-}
 
 const NETWORKS = [
   {

@@ -1,33 +1,15 @@
 /** The MobileNet of the measuring data converted as a LayersModel: agreement with the float model on photographs that were not calibrated on. */
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { tensor, tidy } from '@tensorflow/tfjs-core';
-import sharp from 'sharp';
 import { convertModel, writeModelFiles } from '../../packages/converter/dist/index.js';
-import { getModel, preprocess } from '../../packages/models/dist/index.js';
+import { getModel } from '../../packages/models/dist/index.js';
 import { dataPath } from '../data.mjs';
+import { photographs } from '../pictures.mjs';
 
 const CASES = [
   { bits: 8, blockSize: 64 },
   { bits: 4, blockSize: 32 },
   { bits: 4, blockSize: 32, calibrated: true },
 ];
-
-async function photographs(remainder) {
-  const { preprocessing } = getModel('mobilenet_v1_0.75.keras_in1k');
-  const folder = dataPath('imagenet-photos');
-  const names = readdirSync(folder).filter((name) => Number.parseInt(name, 10) % 4 === remainder);
-  const read = async (name) => {
-    const { data, info } = await sharp(join(folder, name))
-      .toColourspace('srgb')
-      .removeAlpha()
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    const picture = { data, width: info.width, height: info.height, channels: 3 };
-    return { label: Number.parseInt(name, 10), x: preprocess(picture, preprocessing) };
-  };
-  return Promise.all(names.map(read));
-}
 
 function classesOf(model, pictures) {
   const classes = [];
@@ -45,7 +27,11 @@ function classesOf(model, pictures) {
 export async function measureMobileNet(load, scratch) {
   const path = dataPath('mobilenet-v1-0.75-224');
   if (path === null || dataPath('imagenet-photos') === null) return null;
-  const [calibration, evaluation] = [await photographs(2), await photographs(0)];
+  const { preprocessing } = getModel('mobilenet_v1_0.75.keras_in1k');
+  const [calibration, evaluation] = [
+    await photographs(preprocessing, 2),
+    await photographs(preprocessing, 0),
+  ];
   const original = await load(join(path, 'model.json'));
   const expected = classesOf(original, evaluation);
   original.dispose();

@@ -12,12 +12,13 @@ import { openCalibrationPictures } from './calibration.js';
 import type { InspectOptions } from './commands/inspect.js';
 import { printJson } from './context.js';
 import { FileError, toDSConvError } from './errors.js';
-import { bytes, count, decibels, percent, table } from './format.js';
+import { count, percent, table } from './format.js';
 import { turn } from './interruption.js';
 import type { Io } from './io.js';
 import { openNetwork } from './networks.js';
 import { checkRange } from './options.js';
 import { createStages } from './progress.js';
+import { COMPARISON_HEAD, comparisonCells } from './report/comparison-cells.js';
 import { htmlReport } from './report/html.js';
 import { plain } from './report/svg.js';
 
@@ -97,19 +98,8 @@ function describe(
   { layers, pictures, divergence, agreement }: NetworkComparison,
   html: string | undefined,
 ): string {
-  const rows = layers.map((layer) => [
-    layer.name,
-    `${layer.bits}`,
-    layer.shifters.includes('kds') ? `${layer.blockSize}` : 'channel',
-    bytes(layer.bytes),
-    plain(layer.harm),
-    percent(layer.changedClasses, 1),
-    decibels(layer.weightSimilarity.snrDb ?? Infinity),
-    decibels(layer.ownOutputSimilarity.snrDb ?? Infinity),
-    decibels(layer.outputSimilarity.snrDb ?? Infinity),
-    layer.outputSimilarity.cosine?.toFixed(4) ?? '-',
-  ]);
-  const head = ['layer', 'bits', 'block', 'bytes', 'harm', 'changed', 'weights', 'alone', 'so far', 'cosine'];
+  const rows = layers.map((layer) => [layer.name, ...comparisonCells(layer)]);
+  const head = ['layer', ...COMPARISON_HEAD];
   return [
     `${file} against ${against}, on ${count(pictures, 'picture')}`,
     '',

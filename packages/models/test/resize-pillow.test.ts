@@ -2,25 +2,14 @@
  * The resize against Pillow's for pictures of any size. Pillow's integer arithmetic (Pillow 9, src/libImaging/Resample.c: 8-bit samples, weights of
  * 22 fractional bits, bytes between the two passes) is written down here from its source and held to the bit against pictures that Pillow made.
  */
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Preprocessing, preprocess, type RawImage } from '../src/index.js';
+import { goldenCases, goldenInput } from './golden/golden-input.js';
 
 type Interpolation = Preprocessing['interpolation'];
 
 /** What golden/make_resize_golden.py writes. */
-interface GoldenCase {
-  width: number;
-  height: number;
-  size: number;
-  cropRatio: number;
-  mode: 'shorterSide' | 'exact';
-  interpolation: Interpolation;
-  /** Bytes `[size, size, 3]`, base64. */
-  pixels: string;
-}
-
 const PRECISION = 22;
 
 const FILTERS = {
@@ -150,26 +139,8 @@ function difference(image: RawImage, spec: Preprocessing): { mean: number; most:
   };
 }
 
-/** The picture of golden/make_resize_golden.py. */
-function goldenInput(width: number, height: number): RawImage {
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      for (let c = 0; c < 3; c++, at++) {
-        const edge = (Math.floor(x / 7) + Math.floor(y / 5)) % 3 === 0 ? 255 : 0;
-        const smooth = (x * x * 3 + y * 11 * (c + 1) + x * y) % 256;
-        data[at] = (x + y) % 4 === 0 ? edge : Math.floor((edge + smooth) / 2);
-      }
-    }
-  }
-  return { data, width, height, channels: 3 };
-}
-
 describe('Pillow, written down', () => {
-  const { cases }: { cases: GoldenCase[] } = JSON.parse(
-    readFileSync(new URL('./golden/resize.json', import.meta.url), 'utf8'),
-  );
-  it.each(cases)(
+  it.each(goldenCases)(
     'is Pillow to the bit: $width×$height to $size, $interpolation, $mode, crop $cropRatio',
     ({ width, height, size, cropRatio, mode, interpolation, pixels }) => {
       const spec = specOf(size, mode, cropRatio, interpolation);

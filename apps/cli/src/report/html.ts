@@ -8,6 +8,7 @@ import {
 import { DSConvFilter } from '@dsconv/core';
 import type { Network } from '@dsconv/models';
 import { bytes, decibels, percent } from '../format.js';
+import { COMPARISON_HEAD, comparisonCells } from './comparison-cells.js';
 import { curveChart } from './curve-chart.js';
 import { weightHistogram } from './histogram.js';
 import { layerChart } from './layer-chart.js';
@@ -95,34 +96,9 @@ function tiles(network: Network, { agreement, divergence, layers }: NetworkCompa
 }
 
 function ranking(layers: readonly LayerComparison[]): string {
-  const head = [
-    'layer',
-    'kind',
-    'shape',
-    'bits',
-    'block',
-    'bytes',
-    'harm',
-    'changed',
-    'weights',
-    'alone',
-    'so far',
-    'cosine',
-  ];
+  const head = ['layer', 'kind', 'shape', ...COMPARISON_HEAD];
   const rows = layers.map((layer) => {
-    const cells = [
-      layer.kind,
-      layer.shape.join('×'),
-      `${layer.bits}`,
-      layer.shifters.includes('kds') ? `${layer.blockSize}` : 'channel',
-      bytes(layer.bytes),
-      plain(layer.harm),
-      percent(layer.changedClasses, 1),
-      decibels(layer.weightSimilarity.snrDb ?? Infinity),
-      decibels(layer.ownOutputSimilarity.snrDb ?? Infinity),
-      decibels(layer.outputSimilarity.snrDb ?? Infinity),
-      layer.outputSimilarity.cosine?.toFixed(4) ?? '-',
-    ];
+    const cells = [layer.kind, layer.shape.join('×'), ...comparisonCells(layer)];
     const link = `<a href="#${anchor(layer.name)}">${escapeText(layer.name)}</a>`;
     return `<tr><th scope="row">${link}</th>${cells.map((cell) => `<td>${escapeText(cell)}</td>`).join('')}</tr>`;
   });

@@ -24,7 +24,7 @@ export interface FinetuneOptions
   epochs?: number;
   /** Default 64. */
   batchSize?: number;
-  /** Learning rate at the beginning; a cosine takes it down to 0. Default 1e-3 with Adam. */
+  /** Learning rate at its highest; a cosine takes it down to 0. Default 3e-4. */
   learningRate?: number;
   /** Share of the steps in which the rate rises from a tenth to its full value. Default 0. */
   warmUp?: number;
@@ -59,7 +59,7 @@ export function checkShare(value: number, name: string): void {
  * @throws DivergedError as `train`
  */
 export async function finetune(network: TrainableNetwork, options: FinetuneOptions): Promise<TrainResult> {
-  const { epochs = 3, batchSize = 64, learningRate = 1e-3, warmUp = 0, optimizer = 'adam' } = options;
+  const { epochs = 3, batchSize = 64, learningRate = 3e-4, warmUp = 0, optimizer = 'adam' } = options;
   const { teacher, teacherShare = 0.5, labelSmoothing = 0, source } = options;
   checkShare(teacherShare, 'teacherShare');
   checkShare(labelSmoothing, 'labelSmoothing');
