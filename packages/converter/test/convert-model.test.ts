@@ -15,7 +15,7 @@ import { FileFormatError, getModel, preprocess } from '@dsconv/models';
 import { memory, setBackend, type Tensor, tensor, tidy } from '@tensorflow/tfjs-core';
 import { loadLayersModel } from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { dataMissing, dataPath } from '../../models/test/support/shared-data.js';
 import { registerDSConvOps } from '../src/graph/runtime/index.js';
 import {
@@ -26,23 +26,15 @@ import {
   signalToNoise,
   writeModelFiles,
 } from '../src/index.js';
+import { conversionPaths } from './support/conversion-paths.js';
 import { GraphFiles, integers, loadFromDisk, typed, windows } from './support/graph-files.js';
 import { layersArtifacts, mobileNetGraph } from './support/mobilenet-graph.js';
-import { scratchFolder } from './support/scratch-folder.js';
 
-const scratch = scratchFolder();
-let count = 0;
-let source: string;
-let target: string;
+const paths = conversionPaths();
 
 beforeAll(async () => {
   await selectBackend([BACKEND_NAME]);
   registerDSConvOps();
-});
-
-beforeEach(() => {
-  source = join(scratch, `source-${count}`);
-  target = join(scratch, `target-${count++}`);
 });
 
 /** Numbers without a pattern that is ours, of size `scale`. */
@@ -113,9 +105,9 @@ const run = (model: Awaited<ReturnType<typeof loadFromDisk>>, x: Tensor, node: s
 
 describe('convertModel', () => {
   it('folds every spelling, keeps the outputs, and TensorFlow.js loads the result', async () => {
-    everySpelling().write(source, 'x', 'y');
+    everySpelling().write(paths.source, 'x', 'y');
     const tensors = memory().numTensors;
-    const { files, report } = await convertModel(source, { bits: 8, blockSize: 16, keep: ['logits'] });
+    const { files, report } = await convertModel(paths.source, { bits: 8, blockSize: 16, keep: ['logits'] });
     expect(memory().numTensors).toBe(tensors);
     expect(report.layers.map(({ name, kind, bits, folded }) => [name, kind, bits, folded])).toEqual([
       ['stem/relu6', 'conv2d', 8, ['pad', 'stem', 'stem/bias', 'stem/relu6']],
@@ -130,13 +122,13 @@ describe('convertModel', () => {
     expect(report.verification.foldingSnrDb).toBeGreaterThan(90);
     expect(report.verification.storedSnrDb).toBeGreaterThan(90);
 
-    const written = await writeModelFiles(target, files);
+    const written = await writeModelFiles(paths.target, files);
     expect(written).toBe(report.bytesAfter);
     expect(report.bytesAfter).toBeLessThan(report.bytesBefore);
     const x = tensor(numbers(2 * 243, 1, 7), [2, 9, 9, 3]);
     const [before, after] = [
-      await loadFromDisk(join(source, 'model.json')),
-      await loadFromDisk(join(target, 'model.json')),
+      await loadFromDisk(join(paths.source, 'model.json')),
+      await loadFromDisk(join(paths.target, 'model.json')),
     ];
     expect(signalToNoise(run(before, x, 'logits'), run(after, x, 'logits'))).toBeGreaterThan(30);
     expect(signalToNoise(run(before, x, 'y'), run(after, x, 'y'))).toBeGreaterThan(40);
@@ -145,10 +137,10 @@ describe('convertModel', () => {
   });
 
   it('stores weights at their bits', async () => {
-    everySpelling().write(source, 'x', 'y');
+    everySpelling().write(paths.source, 'x', 'y');
     const options = { blockSize: 16, firstBits: 4, depthwiseBits: 4, verify: false } as const;
     const bytes = async (bits: number): Promise<number> => {
-      const { report } = await convertModel(source, { bits, ...options });
+      const { report } = await convertModel(paths.source, { bits, ...options });
       return report.layers.find(({ name }) => name === 'elu/conv')!.bytesAfter;
     };
     const scales = 9 * Math.ceil(40 / 16) * 24 * 2;
@@ -157,14 +149,14 @@ describe('convertModel', () => {
   });
 
   it('takes patterns for layers, and says which names there are when one fits none', async () => {
-    everySpelling().write(source, 'x', 'y');
-    const { report } = await convertModel(source, {
+    everySpelling().write(paths.source, 'x', 'y');
+    const { report } = await convertModel(paths.source, {
       bits: 4,
       verify: false,
       layers: { 'elu*': { bits: 3 } },
     });
     expect(report.layers.map(({ bits }) => bits)).toEqual([8, 8, 4, 3, 4]);
-    const wrong = convertModel(source, { bits: 4, layers: { 'elu/cnov': { bits: 3 } } });
+    const wrong = convertModel(paths.source, { bits: 4, layers: { 'elu/cnov': { bits: 3 } } });
     await expect(wrong).rejects.toThrow(InvalidArgumentError);
     await expect(wrong).rejects.toThrow(
       /'elu\/cnov', which fits no convolution; expected names such as elu\/conv/,
@@ -176,8 +168,8 @@ describe('convertModel', () => {
     g.floats('late/w', [1, 1, 24, 5], numbers(120, 1));
     g.node('late/relu', 'Relu', ['late/w']);
     g.node('late', 'Conv2D', ['elu', 'late/relu'], windows(1, 'SAME'));
-    g.write(source, 'x', 'late');
-    const { report } = await convertModel(source, { bits: 8 });
+    g.write(paths.source, 'x', 'late');
+    const { report } = await convertModel(paths.source, { bits: 8 });
     expect(report.left).toEqual([{ name: 'late', op: 'Conv2D', reason: 'its weights are computed' }]);
     expect(report.kept.Conv2D).toBe(1);
     expect(report.verification.outputs[0]).toMatchObject({ name: 'late', shape: [1, 4, 4, 5] });
@@ -187,8 +179,8 @@ describe('convertModel', () => {
   it('does not fold what something else reads', async () => {
     const g = everySpelling();
     g.node('stolen', 'AddV2', ['stem/bias', 'stem/relu6']);
-    g.write(source, 'x', 'stolen');
-    const { report } = await convertModel(source, { bits: 8, keep: ['y'] });
+    g.write(paths.source, 'x', 'stolen');
+    const { report } = await convertModel(paths.source, { bits: 8, keep: ['y'] });
     expect(report.layers[0]!.folded).toEqual(['pad', 'stem', 'stem/bias']);
     expect(report.kept.Relu6).toBe(1);
     expect(report.verification.foldingSnrDb).toBeGreaterThan(90);
@@ -199,17 +191,17 @@ describe('convertModel', () => {
     g.placeholder('x', [-1, -1, -1, 3]);
     g.floats('w', [1, 1, 3, 8], numbers(24, 1));
     g.node('y', 'Conv2D', ['x', 'w'], windows(1, 'SAME'));
-    g.write(source, 'x', 'y');
-    await expect(convertModel(source, { bits: 8 })).rejects.toThrow(
+    g.write(paths.source, 'x', 'y');
+    await expect(convertModel(paths.source, { bits: 8 })).rejects.toThrow(
       "input 'x' has the open shape [?,?,?,3]; expected its sizes in inputShapes",
     );
-    const { report } = await convertModel(source, { bits: 8, inputShapes: { x: [1, 4, 6, 3] } });
+    const { report } = await convertModel(paths.source, { bits: 8, inputShapes: { x: [1, 4, 6, 3] } });
     expect(report.verification.outputs[0]!.shape).toEqual([1, 4, 6, 8]);
-    await expect(convertModel(source, { bits: 8, inputShapes: { z: [1, 4, 6, 3] } })).rejects.toThrow(
+    await expect(convertModel(paths.source, { bits: 8, inputShapes: { z: [1, 4, 6, 3] } })).rejects.toThrow(
       /'z', which is no input of the model; expected x/,
     );
     await setBackend('cpu');
-    await expect(convertModel(source, { bits: 8 })).rejects.toThrow(/'cpu' has no DSConv kernels/);
+    await expect(convertModel(paths.source, { bits: 8 })).rejects.toThrow(/'cpu' has no DSConv kernels/);
     await setBackend(BACKEND_NAME);
   });
 });
@@ -218,8 +210,8 @@ describe('a GraphModel of odd operators', () => {
   it('keeps what TensorFlow.js does not know, and is not compared', async () => {
     const g = everySpelling();
     g.node('odd', 'HologramV2', ['y']);
-    g.write(source, 'x', 'odd');
-    const { report } = await convertModel(source, { bits: 8 });
+    g.write(paths.source, 'x', 'odd');
+    const { report } = await convertModel(paths.source, { bits: 8 });
     expect(report.layers).toHaveLength(5);
     expect(report.kept.HologramV2).toBe(1);
     expect(report.verification.notCompared).toMatch(/the original graph does not run: .*HologramV2/);
@@ -238,14 +230,14 @@ describe('a GraphModel of odd operators', () => {
     g.floats('other/w', [1, 1, 24, 6], numbers(144, 0.3, 9));
     g.node('other', 'Conv2D', ['switch', 'other/w'], windows(1, 'SAME'));
     g.node('merge', 'Merge', ['late', 'other']);
-    g.write(source, 'x', 'merge');
-    const { report } = await convertModel(source, { bits: 8 });
+    g.write(paths.source, 'x', 'merge');
+    const { report } = await convertModel(paths.source, { bits: 8 });
     expect(report.layers.map(({ name }) => name)).toEqual(expect.arrayContaining(['late', 'other']));
     expect(report.kept).toMatchObject({ Switch: 1, Merge: 1 });
     expect(report.verification).toMatchObject({ notCompared: null, outputs: [{ name: 'merge' }] });
     expect(report.accuracy.notCorrected).toMatch(/^the model cannot be recorded: /);
     const pictures = { count: 2, read: async () => numbers(243, 1) };
-    await expect(convertModel(source, { bits: 8, pictures })).rejects.toThrow(
+    await expect(convertModel(paths.source, { bits: 8, pictures })).rejects.toThrow(
       /pictures cannot be used, because the model does not run step by step/,
     );
   });
@@ -260,8 +252,8 @@ describe('a GraphModel of odd operators', () => {
       transpose_a: { b: false },
       transpose_b: { b: false },
     });
-    g.write(source, 'x', 'y');
-    const { report } = await convertModel(source, { bits: 8, keep: ['integers'] });
+    g.write(paths.source, 'x', 'y');
+    const { report } = await convertModel(paths.source, { bits: 8, keep: ['integers'] });
     expect(report.left).toEqual([{ name: 'integers', op: 'MatMul', reason: 'its weights are integers' }]);
   });
 });
@@ -294,7 +286,7 @@ describe('a GraphModel and pictures', () => {
   }
 
   it.each([false, true])('is calibrated, channels first %s, and comes nearer', async (planar) => {
-    normalized(planar).write(source, 'x', 'y');
+    normalized(planar).write(paths.source, 'x', 'y');
     const pictures = {
       count: 32,
       read: async (n: number, shape: readonly number[]) => {
@@ -308,7 +300,13 @@ describe('a GraphModel and pictures', () => {
     });
     const inputs = { x: { shape: planar ? [1, 3, 9, 9] : [1, 9, 9, 3], data: x } };
     const outcome = async (more: object): Promise<{ snr: number; report: ConversionReport }> => {
-      const { report } = await convertModel(source, { bits: 2, firstBits: 4, blockSize: 8, inputs, ...more });
+      const { report } = await convertModel(paths.source, {
+        bits: 2,
+        firstBits: 4,
+        blockSize: 8,
+        inputs,
+        ...more,
+      });
       return { snr: report.verification.outputs[0]!.snrDb!, report };
     };
     const rounded = await outcome({});
@@ -335,12 +333,12 @@ describe('a GraphModel and pictures', () => {
     const own = numbers(144, 1, 2).map((value, n) => value * 10 ** (n % 4));
     g.floats('dw/w', [3, 3, 16, 1], own);
     g.node('y', 'DepthwiseConv2dNative', ['relu', 'dw/w'], windows(1, 'SAME'));
-    g.write(source, 'x', 'y');
+    g.write(paths.source, 'x', 'y');
     const pictures = { count: 12, read: async (n: number) => numbers(243, 1, n) };
     const inputs = { x: { shape: [1, 9, 9, 3], data: numbers(243, 1, 0.5) } };
     const tensors = memory().numTensors;
     const outcome = async (rangeScaling: boolean): Promise<[number, number]> => {
-      const { report } = await convertModel(source, {
+      const { report } = await convertModel(paths.source, {
         bits: 8,
         blockSize: 16,
         pictures,
@@ -371,7 +369,7 @@ describe.skipIf(dataMissing('mobilenet-v1-0.75-224', 'imagenet-photos'))(
   'MobileNet 0.75 (needs the measuring data)',
   () => {
     it('becomes a smaller GraphModel of nearly the same probabilities', async () => {
-      const path = mobileNetGraph(MOBILENET).write(source, 'input', 'probabilities', 4 * 2 ** 20);
+      const path = mobileNetGraph(MOBILENET).write(paths.source, 'input', 'probabilities', 4 * 2 ** 20);
       const options = { bits: 8, blockSize: 64, method: 'absmax', keep: ['logits'] } as const;
       const { files, report } = await convertModel(path, options);
       expect(report.layers).toHaveLength(28);
@@ -381,11 +379,11 @@ describe.skipIf(dataMissing('mobilenet-v1-0.75-224', 'imagenet-photos'))(
       expect(report.bytesBefore / report.bytesAfter).toBeGreaterThan(3.7);
       expect(report.verification.foldingSnrDb).toBeGreaterThan(80);
       expect(report.verification.storedSnrDb).toBeGreaterThan(80);
-      await writeModelFiles(target, files);
+      await writeModelFiles(paths.target, files);
       const x = tensor(await photograph(84), [1, 224, 224, 3]);
       const original = await loadLayersModel({ load: async () => layersArtifacts(MOBILENET) });
       const expected = Float32Array.from((original.predict(x) as Tensor).dataSync());
-      const converted = await loadFromDisk(join(target, 'model.json'));
+      const converted = await loadFromDisk(join(paths.target, 'model.json'));
       const found = run(converted, x, 'probabilities');
       expect(found.indexOf(Math.max(...found))).toBe(expected.indexOf(Math.max(...expected)));
       expect(signalToNoise(expected, found)).toBeGreaterThan(20);
@@ -400,13 +398,13 @@ describe('a model that cannot be read', () => {
   function damaged(
     change: (json: { modelTopology: { node: never[] } } & Record<string, never>) => void,
   ): void {
-    const path = everySpelling().write(source, 'x', 'y');
+    const path = everySpelling().write(paths.source, 'x', 'y');
     const json = JSON.parse(readFileSync(path, 'utf8'));
     change(json);
     writeFileSync(path, JSON.stringify(json));
   }
   const failure = (): Promise<Error> =>
-    convertModel(source, { bits: 8 }).then(
+    convertModel(paths.source, { bits: 8 }).then(
       () => expect.unreachable(),
       (error: Error) => error,
     );
@@ -472,12 +470,12 @@ describe('a model that cannot be read', () => {
     const error = await failure();
     expect(error).toBeInstanceOf(type);
     expect(error.message).toMatch(message);
-    expect(error.message).toContain(join(source, 'model.json'));
+    expect(error.message).toContain(join(paths.source, 'model.json'));
   });
 
   it('has shards that are missing, short or damaged', async () => {
-    everySpelling().write(source, 'x', 'y');
-    const shard = join(source, readdirSync(source).find((name) => name.includes('shard2of'))!);
+    everySpelling().write(paths.source, 'x', 'y');
+    const shard = join(paths.source, readdirSync(paths.source).find((name) => name.includes('shard2of'))!);
     truncateSync(shard, 999);
     expect((await failure()).message).toMatch(/hold \d+ bytes; expected \d+ for the weights of their group/);
     rmSync(shard);
@@ -486,21 +484,21 @@ describe('a model that cannot be read', () => {
     g.placeholder('x', [1, 4, 4, 1]);
     g.floats('w', [1, 1, 1, 2], Float32Array.of(1, Number.NaN));
     g.node('y', 'Conv2D', ['x', 'w'], windows(1, 'SAME'));
-    g.write(source, 'x', 'y');
+    g.write(paths.source, 'x', 'y');
     const error = await failure();
     expect(error).toBeInstanceOf(NotFiniteError);
     expect(error.message).toMatch(/'?y'?/);
   });
 
   it('is no model', async () => {
-    mkdirSync(source);
+    mkdirSync(paths.source);
     for (const [content, message] of [
       ['{', /is not JSON/],
       ['[1]', /expected a TensorFlow\.js model\.json/],
       ['[{"weights":[],"paths":[]}]', /a manifest of weights without a network/],
       ['{"format":"graph-model","modelTopology":{}}', /expected an array of (nodes|groups)/],
     ] as const) {
-      writeFileSync(join(source, 'model.json'), content);
+      writeFileSync(join(paths.source, 'model.json'), content);
       const error = await failure();
       expect(error).toBeInstanceOf(FileFormatError);
       expect(error.message).toMatch(message);
@@ -510,24 +508,24 @@ describe('a model that cannot be read', () => {
 
 describe('writeModelFiles', () => {
   it('leaves an older model whole when the new one cannot be written', async () => {
-    everySpelling().write(source, 'x', 'y');
-    const { files } = await convertModel(source, { bits: 8, verify: false });
-    await writeModelFiles(target, files);
-    const old = readFileSync(join(target, 'model.json'));
-    const { files: other } = await convertModel(source, { bits: 2, verify: false });
+    everySpelling().write(paths.source, 'x', 'y');
+    const { files } = await convertModel(paths.source, { bits: 8, verify: false });
+    await writeModelFiles(paths.target, files);
+    const old = readFileSync(join(paths.target, 'model.json'));
+    const { files: other } = await convertModel(paths.source, { bits: 2, verify: false });
     // A folder stands where a shard should go.
     const [shard] = [...other.keys()];
-    mkdirSync(join(target, shard!));
-    await expect(writeModelFiles(target, other)).rejects.toThrow(FileAccessError);
-    expect(readFileSync(join(target, 'model.json'))).toEqual(old);
-    expect(readdirSync(target).filter((name) => name.endsWith('.part'))).toEqual([]);
-    for (const name of files.keys()) expect(existsSync(join(target, name))).toBe(true);
+    mkdirSync(join(paths.target, shard!));
+    await expect(writeModelFiles(paths.target, other)).rejects.toThrow(FileAccessError);
+    expect(readFileSync(join(paths.target, 'model.json'))).toEqual(old);
+    expect(readdirSync(paths.target).filter((name) => name.endsWith('.part'))).toEqual([]);
+    for (const name of files.keys()) expect(existsSync(join(paths.target, name))).toBe(true);
   });
 
   it('makes no folder in a folder that is not there, and writes over no file', async () => {
-    await expect(writeModelFiles(join(target, 'deeper'), new Map())).rejects.toThrow(/does not exist/);
-    writeFileSync(target, '');
-    await expect(writeModelFiles(target, new Map())).rejects.toThrow(
+    await expect(writeModelFiles(join(paths.target, 'deeper'), new Map())).rejects.toThrow(/does not exist/);
+    writeFileSync(paths.target, '');
+    await expect(writeModelFiles(paths.target, new Map())).rejects.toThrow(
       /is a file; expected the path of a folder/,
     );
   });
