@@ -7,32 +7,53 @@ if (!executablePath) throw new Error('DSCONV_CHROMIUM is not set; expected the p
 
 const conditions = ['@dsconv/source', 'module', 'browser', 'import', 'default'];
 
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** WebGPU where no GPU is: Chromium has SwiftShader with it. */
+const WEBGPU_FLAGS = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+const browser = (flags: string[] = []) => ({
+  enabled: true,
+  headless: true,
+  screenshotFailures: false,
+  instances: [{ browser: 'chromium' as const }],
+  provider: playwright({ launchOptions: { executablePath, args: [...FLAGS, ...flags] } }),
+});
+
 export default defineConfig({
-  resolve: { conditions },
-  optimizeDeps: { include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu'] },
   test: {
-    name: 'chromium',
-    globalSetup: ['packages/converter/test/browser/hub-setup.ts'],
-    include: ['packages/*/test/browser/**/*.test.ts'],
-    testTimeout: 120_000,
-    browser: {
-      enabled: true,
-      headless: true,
-      screenshotFailures: false,
-      instances: [{ browser: 'chromium' }],
-      provider: playwright({
-        launchOptions: {
-          executablePath,
-          args: [
-            '--no-sandbox',
-            '--disable-quic',
-            '--no-first-run',
-            '--disable-background-networking',
-            '--disable-component-update',
-            '--disable-sync',
-          ],
+    projects: [
+      {
+        resolve: { conditions },
+        optimizeDeps: { include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu'] },
+        test: {
+          name: 'chromium',
+          globalSetup: ['packages/converter/test/browser/hub-setup.ts'],
+          include: ['packages/*/test/browser/**/*.test.ts'],
+          testTimeout: 120_000,
+          browser: browser(),
         },
-      }),
-    },
+      },
+      {
+        resolve: { conditions },
+        optimizeDeps: { include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-webgpu'] },
+        test: {
+          name: 'chromium-webgpu',
+          // The same files as in Node, but for what only Node has.
+          include: ['packages/backend-webgpu/test/**/*.test.ts'],
+          exclude: ['packages/backend-webgpu/test/node/**'],
+          // A page has no environment of its own.
+          env: { DSCONV_REQUIRE: process.env.DSCONV_REQUIRE ?? '' },
+          testTimeout: 120_000,
+          browser: browser(WEBGPU_FLAGS),
+        },
+      },
+    ],
   },
 });

@@ -2,14 +2,19 @@
 import { existsSync } from 'node:fs';
 import { run } from './steps.mjs';
 
-const CANDIDATES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+/** Where packages put it. */
+export const CHROMIUM_CANDIDATES = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+];
 
 /** @returns {Promise<{ path: string | null, reason: string }>} */
 export async function ensureChromium() {
   const given = process.env.DSCONV_CHROMIUM;
   if (given)
     return existsSync(given) ? found(given) : missing(`DSCONV_CHROMIUM is '${given}', which does not exist`);
-  const installed = CANDIDATES.find((path) => existsSync(path));
+  const installed = CHROMIUM_CANDIDATES.find((path) => existsSync(path));
   if (installed) return found(installed);
   if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
     return missing('no Chromium is installed; set DSCONV_CHROMIUM to its path');
@@ -19,7 +24,7 @@ export async function ensureChromium() {
   const code = await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
     DEBIAN_FRONTEND: 'noninteractive',
   });
-  const path = CANDIDATES.find((candidate) => existsSync(candidate));
+  const path = CHROMIUM_CANDIDATES.find((candidate) => existsSync(candidate));
   return path ? found(path) : missing(`apt-get install chromium ended with exit code ${code}`);
 }
 

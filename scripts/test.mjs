@@ -77,8 +77,9 @@ if (built) {
     if (check.reason) unable(check.name, check.reason);
     else await step(check.name, check.run);
   }
-  await suites('tests in Node', []);
+  // Before the tests in Node too, whose WebGPU computes with a driver that Chromium brings along.
   const chromium = await ensureChromium();
+  await suites('tests in Node', []);
   if (chromium.path) {
     await suites('tests in Chromium', ['--config', 'vitest.browser.config.ts'], {
       DSCONV_CHROMIUM: chromium.path,

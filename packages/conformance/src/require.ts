@@ -4,7 +4,10 @@ declare const process: { env?: Record<string, string | undefined> } | undefined;
 
 /** True when the environment variable `DSCONV_REQUIRE` lists the backend (`name`, or `name/tier` for one tier). */
 export function isRequired(name: string): boolean {
-  const required = typeof process === 'undefined' ? undefined : process.env?.DSCONV_REQUIRE;
+  // A page has no environment; vitest's browser mode gives it what the configuration says as import.meta.env.
+  const required =
+    (typeof process === 'undefined' ? undefined : process.env?.DSCONV_REQUIRE) ??
+    (import.meta as ImportMeta & { env?: Record<string, string | undefined> }).env?.DSCONV_REQUIRE;
   return (required ?? '').split(',').some((entry) => entry.trim() === name);
 }
 
