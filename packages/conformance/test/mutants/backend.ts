@@ -24,7 +24,29 @@ enableProdMode();
 /** Registers the backend and returns its name. */
 export function registerDirectBackend(mutation: Mutation | null): string {
   const name = mutation === null ? 'direct' : `direct with ${mutation}`;
-  registerBackend(name, () => new MathBackendCPU());
+  return register(name, mutation, () => new MathBackendCPU());
+}
+
+/** A device's backend, by its interface: results are ready some time later, and nobody can wait for them without a Promise. */
+class AsynchronousBackend extends MathBackendCPU {
+  override async read(dataId: object): ReturnType<MathBackendCPU['read']> {
+    await new Promise((resolve) => setTimeout(resolve));
+    return super.readSync(dataId);
+  }
+
+  override readSync(): never {
+    throw new Error('this backend can only be read asynchronously');
+  }
+}
+
+/** The same, but without `dataSync`. */
+export function registerAsynchronousBackend(mutation: Mutation | null): string {
+  const name = mutation === null ? 'asynchronous' : `asynchronous with ${mutation}`;
+  return register(name, mutation, () => new AsynchronousBackend());
+}
+
+function register(name: string, mutation: Mutation | null, create: () => MathBackendCPU): string {
+  registerBackend(name, create);
   copyRegisteredKernels('cpu', name);
   for (const kernelName of [DSCONV2D, DS_DEPTHWISE_CONV2D]) {
     registerKernel({ kernelName, backendName: name, kernelFunc: kernelOf(mutation) });
