@@ -1,4 +1,5 @@
 /** What every test of this package stands on, in Node and in Chromium: TensorFlow.js' backend `webgpu`, and no silent error of the GPU. */
+import type { Guard } from '@dsconv/conformance';
 import { requireOrSkip } from '@dsconv/conformance/vitest';
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
@@ -39,14 +40,28 @@ export function useWebGPU(): void {
     if (missing !== null) requireOrSkip(context, REQUIRED_AS, missing);
   });
   afterEach(async () => {
-    if (missing !== null) return;
-    await Promise.all([...watched].map((device) => device.queue.onSubmittedWorkDone()));
-    expect(errors.splice(0), 'uncaptured errors of the device').toEqual([]);
+    expect(await uncapturedErrors(), 'uncaptured errors of the device').toEqual([]);
   });
 }
 
+/** The same for the conformance suite: a case fails when the device reports an error. */
+export const errorGuard: Guard = {
+  arm() {
+    watchErrors((tf.backend() as WebGPUBackend).device);
+  },
+  async check() {
+    const [first] = await uncapturedErrors();
+    return first ? `the device reports: ${first}` : null;
+  },
+};
+
 const watched = new Set<GPUDevice>();
 const errors: string[] = [];
+
+async function uncapturedErrors(): Promise<string[]> {
+  await Promise.all([...watched].map((device) => device.queue.onSubmittedWorkDone()));
+  return errors.splice(0);
+}
 
 /** Collects what the device reports; a test that makes a device of its own may add it. */
 export function watchErrors(device: GPUDevice): void {
