@@ -7,6 +7,7 @@ import {
   type NetworkComparison,
   writeFileAtomic,
 } from '@dsconv/converter';
+import { plain } from '@dsconv/converter/report';
 import { useBackend } from './backends.js';
 import { openCalibrationPictures } from './calibration.js';
 import type { InspectOptions } from './commands/inspect.js';
@@ -20,7 +21,6 @@ import { checkRange } from './options.js';
 import { createStages } from './progress.js';
 import { COMPARISON_HEAD, comparisonCells } from './report/comparison-cells.js';
 import { htmlReport } from './report/html.js';
-import { plain } from './report/svg.js';
 
 export async function inspectBoth(
   file: string,

@@ -26,6 +26,7 @@ export {
   type LoadOptions,
   type LoadQuantization,
   load,
+  loadFloat,
   OfflineError,
   type OnProgress,
 } from './hub/index.js';

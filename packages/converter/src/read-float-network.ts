@@ -1,26 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import {
-  type ArchitectureConfig,
-  FileFormatError,
-  isNetworkFile,
-  type Network,
-  networkOf,
-  readNetwork,
-  readSafetensors,
-} from '@dsconv/models';
+import { type ArchitectureConfig, type Network, readNetwork } from '@dsconv/models';
 import { describeNetwork } from './describe-network.js';
 import { accessError } from './errors.js';
 import { readKerasNetwork } from './keras-mobilenet.js';
 import { type ModelFiles, readLayersModel } from './layers-model.js';
 import { readBytes } from './read-bytes.js';
-import { hashOf } from './sha256.js';
-import { readTorchNetwork } from './torch-safetensors.js';
+import { type ReadFloatOptions, readFloatBytes } from './read-float-bytes.js';
 
-export interface ReadFloatOptions {
-  /** The architecture, where it should not be found from the file: a name, or a name and sizes. */
-  architecture?: ArchitectureConfig | string;
-}
+export type { ReadFloatOptions } from './read-float-bytes.js';
 
 /**
  * Reads a float network, whatever it is stored as, with batch normalization folded:
@@ -38,18 +26,7 @@ export async function readFloatNetwork(path: string, options: ReadFloatOptions =
     return readKeras(join(path, 'model.json'), wanted);
   }
   if (path.endsWith('.json')) return readKeras(path, wanted);
-  const bytes = await readBytes(path);
-  const file = readSafetensors(bytes, path);
-  if (isNetworkFile(file)) {
-    const network = networkOf(file, path);
-    if (network.isQuantized) {
-      throw new FileFormatError(path, 'is already quantized; expected a float network');
-    }
-    return network;
-  }
-  const sourceSha256 = await hashOf(bytes);
-  const { architecture: found, weights, hints } = readTorchNetwork(file, path, wanted);
-  return describeNetwork(found, weights, { source: basename(resolve(path)), sourceSha256 }, hints);
+  return readFloatBytes(await readBytes(path), basename(resolve(path)), options, path);
 }
 
 const DISK: ModelFiles = {

@@ -17,6 +17,7 @@ import {
   type LoadEvent,
   type LoadOptions,
   load,
+  loadFloat,
   OfflineError,
   quantizeNetwork,
   readFloatNetwork,
@@ -198,6 +199,17 @@ describe('load', () => {
     const network = await load('squeezenet1_1.tv_in1k', { ...options, url });
     expect(network.architecture.name).toBe('squeezenet1_1');
     expect(events.find(({ status }) => status === 'done')).toMatchObject({ verified: false });
+  });
+
+  it('gives the float network too, which quantized is what load gives', async () => {
+    const float = await loadFloat(ID, options);
+    expect(float.isQuantized).toBe(false);
+    expect(float.metadata).toEqual({ source: ID, sourceSha256: sha256(file) });
+    expect(cached()).toEqual([]);
+    const { network } = await quantizeNetwork(float, { bits: 4, method: 'absmax' });
+    expect(writeNetwork(network)).toEqual(writeNetwork(await load(ID, options)));
+    await expect(loadFloat(ID, { ...options, offline: true })).rejects.toThrow(OfflineError);
+    await expect(loadFloat('resnet20.fashion_mnist', options)).rejects.toThrow(ModelNotShippedError);
   });
 
   it('reads a LayersModel: model.json and its shards', async () => {

@@ -1,6 +1,5 @@
 import type { LayerComparison } from '@dsconv/converter';
-import { bytes, decibels, percent } from '../format.js';
-import { plain } from './svg.js';
+import { bytes, decibels, percent, plain } from '@dsconv/converter/report';
 
 /** Columns of {@link comparisonCells}. */
 export const COMPARISON_HEAD = [

@@ -1,7 +1,16 @@
 /** The curve of sizes and losses that a choice of bits was made from. */
 import type { AllocationReport, CurvePoint } from '@dsconv/converter';
-import { bytes, percent } from '../format.js';
-import { at, escapeText, logarithmic, logTicks, PALETTE, plain, type Scale } from './svg.js';
+import {
+  at,
+  bytes,
+  escapeText,
+  logarithmic,
+  logTicks,
+  PALETTE,
+  percent,
+  plain,
+  type Scale,
+} from '@dsconv/converter/report';
 
 const [WIDTH, HEIGHT] = [760, 420];
 const MARGIN = { top: 56, right: 28, bottom: 56, left: 76 };

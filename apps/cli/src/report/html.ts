@@ -5,16 +5,22 @@ import {
   type NetworkComparison,
   weightsOf,
 } from '@dsconv/converter';
+import {
+  bytes,
+  decibels,
+  escapeText,
+  percent,
+  plain,
+  SCALE_GRADIENT,
+  weightHistogram,
+} from '@dsconv/converter/report';
 import { DSConvFilter } from '@dsconv/core';
 import type { Network } from '@dsconv/models';
-import { bytes, decibels, percent } from '../format.js';
 import { COMPARISON_HEAD, comparisonCells } from './comparison-cells.js';
 import { curveChart } from './curve-chart.js';
-import { weightHistogram } from './histogram.js';
 import { layerChart } from './layer-chart.js';
-import { SCALE_GRADIENT, scaleMap } from './scale-map.js';
+import { scaleMap } from './scale-map.js';
 import { STYLE } from './style.js';
-import { escapeText, plain } from './svg.js';
 
 export interface ReportInput {
   /** As they were named. */

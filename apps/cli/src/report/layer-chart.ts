@@ -1,7 +1,6 @@
 /** Signal-to-noise ratios of all layers side by side, in the order of the network, and what each layer's rounding does to the answers. */
 import type { LayerComparison } from '@dsconv/converter';
-import { decibels } from '../format.js';
-import { at, escapeText, linear, plain, type Scale, ticks } from './svg.js';
+import { at, decibels, escapeText, linear, plain, type Scale, ticks } from '@dsconv/converter/report';
 
 const ROW = 22;
 const [LEFT, TOP, BOTTOM] = [170, 46, 34];

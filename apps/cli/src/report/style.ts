@@ -1,4 +1,4 @@
-import { PALETTE } from './svg.js';
+import { PALETTE } from '@dsconv/converter/report';
 
 /** Of the report; no fonts and no pictures from elsewhere. */
 export const STYLE = `${PALETTE}

@@ -1,7 +1,17 @@
 /** The curve of a training as SVG: loss of every step, smoothed, and the score after every epoch. */
+
+import {
+  at,
+  escapeText,
+  linear,
+  logarithmic,
+  logTicks,
+  PALETTE,
+  plain,
+  ticks,
+} from '@dsconv/converter/report';
 import type { EpochReport } from '@dsconv/layers';
 import { percent } from '../format.js';
-import { at, escapeText, linear, logarithmic, logTicks, PALETTE, plain, ticks } from '../report/svg.js';
 
 const [WIDTH, HEIGHT] = [760, 400];
 const MARGIN = { top: 52, right: 64, bottom: 52, left: 68 };

@@ -1,4 +1,4 @@
 export { DownloadError, type DownloadProblem, OfflineError } from './errors.js';
 export type { LoadEvent, OnProgress } from './events.js';
-export { isCached, load } from './load.js';
+export { isCached, load, loadFloat } from './load.js';
 export type { LoadOptions, LoadQuantization } from './options.js';

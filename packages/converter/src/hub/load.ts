@@ -55,6 +55,19 @@ export async function load(id: string, options: LoadOptions = {}): Promise<Netwo
 }
 
 /**
+ * The float network of the zoo that `load` would quantize, with what its batch normalizations told. It is downloaded each time: the cache holds
+ * quantized networks only, and what arrived of a download that broke.
+ *
+ * @throws as `load`; OfflineError when `offline` is set
+ */
+export async function loadFloat(id: string, options: LoadOptions = {}): Promise<Network> {
+  const entry = getModel(id);
+  const resolved = resolveOptions(options);
+  const store = await openStore(resolved.cacheDir);
+  return oneAtATime(`${store.place}/${id}`, () => fetchSource(entry, store, resolved));
+}
+
+/**
  * Whether `load` with these options would ask no server.
  *
  * @throws UnknownModelError, InvalidArgumentError as `load`
@@ -73,6 +86,22 @@ async function make(
   name: string,
   options: ResolvedOptions,
 ): Promise<Network> {
+  const { id } = entry;
+  const float = await fetchSource(entry, store, options);
+  const { network } = await quantizeNetwork(float, {
+    ...quantizationOf(options),
+    onProgress: ({ done, total, layer, stage = 'quantize' }) => {
+      options.signal?.throwIfAborted();
+      options.onProgress?.({ status: 'quantize', id, done, total, layer, stage });
+    },
+  });
+  float.dispose();
+  await store.write(name, writeNetwork(network));
+  return network;
+}
+
+/** The float network from its server, where that may be asked and has one. */
+async function fetchSource(entry: ModelEntry, store: Store, options: ResolvedOptions): Promise<Network> {
   const { id, weights } = entry;
   if (options.offline) {
     throw new OfflineError(
@@ -86,17 +115,7 @@ async function make(
       `the weights of '${id}' are published as no file that can be downloaded here; expected the option url with a safetensors file made from ${from}`,
     );
   }
-  const float = await fetchFloatNetwork(entry, store, options);
-  const { network } = await quantizeNetwork(float, {
-    ...quantizationOf(options),
-    onProgress: ({ done, total, layer, stage = 'quantize' }) => {
-      options.signal?.throwIfAborted();
-      options.onProgress?.({ status: 'quantize', id, done, total, layer, stage });
-    },
-  });
-  float.dispose();
-  await store.write(name, writeNetwork(network));
-  return network;
+  return fetchFloatNetwork(entry, store, options);
 }
 
 /** A cached file that cannot be read, cut short by a crash or written by hand, is made anew. */

@@ -12,13 +12,6 @@ export function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
-/** A number for people: three digits, without an exponent where that is short. */
-export function plain(value: number): string {
-  if (value === 0) return '0';
-  const size = Math.abs(value);
-  return size >= 1e-4 && size < 1e5 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
-}
-
 /** For coordinates. */
 export function at(value: number): string {
   return String(Math.round(value * 100) / 100);

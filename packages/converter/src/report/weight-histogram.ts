@@ -1,12 +1,18 @@
 /** How a layer's weights are distributed, before and after. */
-import { at, plain } from './svg.js';
+import { plain } from './numbers.js';
+import { at } from './svg.js';
 
 const [WIDTH, HEIGHT, BASE] = [440, 150, 126];
 const BINS = 80;
 /** Standard deviations shown to either side; what lies beyond is counted in the outermost bins. */
 const REACH = 4;
 
-/** @param exact float weights, and what is stored in their place */
+/**
+ * An SVG element, its colours CSS variables as in {@link PALETTE}.
+ *
+ * @param exact float weights
+ * @param found what is stored in their place
+ */
 export function weightHistogram(exact: Float32Array, found: Float32Array): string {
   const reach = REACH * deviation(exact) || 1;
   const [before, after] = [exact, found].map((values) => counts(values, reach)) as [number[], number[]];
