@@ -40,6 +40,7 @@ export {
 } from './inspection/inspect-against.js';
 export { type Similarity, SimilaritySums } from './inspection/similarity.js';
 export { LayerError } from './layers/layer-error.js';
+export { layersModelFiles } from './layers/layers-model-files.js';
 export type { PictureLayout, PictureLayouts } from './onnx/signature.js';
 export {
   type LayerOptions,

@@ -1,5 +1,6 @@
 /** A TensorFlow.js LayersModel: `model.json` and the shards its manifest names, wherever they lie. */
 import { FileFormatError } from '@dsconv/models';
+import { checkFloatLayers } from './check-float-layers.js';
 import { isRecord, type JsonRecord, text } from './json-values.js';
 import { hashOf } from './sha256.js';
 import type { SourceTensor } from './source-tensors.js';
@@ -35,13 +36,14 @@ interface ManifestWeight {
 
 /**
  * @param modelPath of model.json; the shards lie beside it
- * @throws FileFormatError, and what `files` throws
+ * @throws FileFormatError when it is damaged or its layers are quantized, and what `files` throws
  */
 export async function readLayersModel(modelPath: string, files: ModelFiles): Promise<LayersModelFile> {
   const bytes = await files.read(modelPath);
   const all = [bytes];
   const model = parseModel(bytes, modelPath);
   const layers = readLayers(model, modelPath);
+  checkFloatLayers(layers, modelPath);
   const manifest = model.weightsManifest;
   if (!Array.isArray(manifest)) {
     throw new FileFormatError(modelPath, `weightsManifest is ${text(manifest)}; expected an array of groups`);

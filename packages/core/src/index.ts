@@ -62,7 +62,13 @@ export {
   referenceDSConv2d,
 } from './reference.js';
 export { roundHalfEven } from './rounding.js';
-export { roundToFloat16IfClose, type ScaleFormat, type StoredScales, widenScales } from './scales.js';
+export {
+  roundToFloat16IfClose,
+  type ScaleFormat,
+  type StoredScales,
+  storeExactly,
+  widenScales,
+} from './scales.js';
 export { type BackendSelection, selectBackend } from './select-backend.js';
 export { runSelfTest } from './self-test.js';
 export {

@@ -35,6 +35,13 @@ export function storeScales(values: Float32Array, wanted: ScaleFormat): StoredSc
   return { format: 'float16', data: Uint16Array.from(values, toFloat16Bits) };
 }
 
+/** Stores values that must not change: in float16 if that loses nothing at all, else in float32. */
+export function storeExactly(values: Float32Array): StoredScales {
+  return values.every((value) => roundToFloat16(value) === value)
+    ? { format: 'float16', data: Uint16Array.from(values, toFloat16Bits) }
+    : { format: 'float32', data: values.slice() };
+}
+
 /** The stored values widened to float32, in a new array. */
 export function widenScales(scales: StoredScales): Float32Array {
   if (scales.format === 'float32') return scales.data.slice();

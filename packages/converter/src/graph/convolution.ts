@@ -1,5 +1,11 @@
 /** A convolution with constant weights, whatever operators it was spelled with: what is folded, calibrated and quantized. */
-import type { Activation, FilterKind } from '@dsconv/core';
+import { type Activation, DSConvFilter, type FilterKind, storeExactly } from '@dsconv/core';
+
+export interface TrainedFilter {
+  filter: DSConvFilter;
+  /** Mantissa bits of the activations that it was trained with, or null for float ones. */
+  activationBits: number | null;
+}
 
 export interface Convolution {
   kind: FilterKind;
@@ -7,6 +13,8 @@ export interface Convolution {
   shape: [number, number, number, number];
   /** float32 in the order of `shape`, everything folded. */
   weights: Float32Array;
+  /** A filter that was learned, everything folded, which takes the place of `weights` and is not quantized again. */
+  trained?: TrainedFilter;
   /** One value per output channel, or null. */
   bias: Float32Array | null;
   strides: [number, number];
@@ -36,7 +44,8 @@ export function outChannelsOf({ kind, shape }: Pick<Convolution, 'kind' | 'shape
 export function applyAffine(conv: Convolution, scale: Float32Array | null, shift: Float32Array | null): void {
   const channels = outChannelsOf(conv);
   if (scale) {
-    const { weights, bias } = conv;
+    const { weights, trained, bias } = conv;
+    if (trained) conv.trained = { ...trained, filter: scaleFilter(trained.filter, scale) };
     conv.weights = new Float32Array(weights.length);
     for (let n = 0; n < weights.length; n++) conv.weights[n] = weights[n]! * scale[n % channels]!;
     if (bias) conv.bias = bias.map((value, o) => value * scale[o]!);
@@ -53,6 +62,24 @@ export function applyAffine(conv: Convolution, scale: Float32Array | null, shift
   };
 }
 
+/** The filter with every output channel multiplied, by its scales per channel alone: integers and scales per block stay the same bytes. */
+function scaleFilter(filter: DSConvFilter, factors: Float32Array): DSConvFilter {
+  const { kind, shape, bits, blockSize, vqk } = filter;
+  const scaled = (values: Float32Array | null) =>
+    values && storeExactly(values.map((value, o) => value * factors[o]!));
+  return new DSConvFilter({
+    kind,
+    shape,
+    bits,
+    blockSize,
+    vqk,
+    kds: filter.stored('kds'),
+    kdsBias: filter.stored('kdsBias'),
+    cds: scaled(filter.scales('cds')) ?? storeExactly(factors),
+    cdsBias: scaled(filter.scales('cdsBias')) ?? undefined,
+  });
+}
+
 /** Parameters of a batch normalization, one value per channel each. */
 export interface Normalization {
   gamma: Float32Array;
@@ -65,7 +92,7 @@ export interface Normalization {
 /**
  * Takes a batch normalization into the linear convolution before it, which then knows how its outputs are distributed.
  *
- * @returns false when a variance is not positive
+ * @returns false when a variance is not positive, or where a learned filter's scales would not be numbers
  */
 export function applyBatchNorm(
   conv: Convolution,
@@ -73,6 +100,7 @@ export function applyBatchNorm(
 ): boolean {
   if (variance.some((value) => !(value + epsilon > 0))) return false;
   const scale = gamma.map((value, o) => value / Math.sqrt(variance[o]! + epsilon));
+  if (conv.trained && !scale.every(Number.isFinite)) return false;
   applyAffine(
     conv,
     scale,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JsonRecord } from '../json-values.js';
 import type { Graph } from './graph.js';
-import type { StoredWeight } from './stored-weights.js';
+import { joinWeights, manifestEntry, type StoredWeight } from './stored-weights.js';
 
 /** A shard is at most this long; browsers cache files of this size. */
 const SHARD_BYTES = 4 * 2 ** 20;
@@ -16,23 +16,6 @@ export function topologyOf(graph: Graph, source: JsonRecord): JsonRecord {
     return { name, op, ...(inputs.length > 0 ? { input: inputs } : {}), attr };
   });
   return { ...(source.modelTopology as JsonRecord), node };
-}
-
-/** An entry of the manifest. */
-export function manifestEntry({ name, shape, dtype, quantization }: StoredWeight): JsonRecord {
-  return { name, shape, dtype, ...(quantization ? { quantization } : {}) };
-}
-
-/** All weights one after the other. */
-export function joinWeights(weights: Iterable<StoredWeight>): Uint8Array {
-  const parts = [...weights].map(({ bytes }) => bytes);
-  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 /**

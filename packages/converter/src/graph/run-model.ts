@@ -4,8 +4,9 @@ import { type GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter';
 import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs-core';
 import type { JsonRecord } from '../json-values.js';
 import type { Graph } from './graph.js';
-import { joinWeights, type ModelFiles, manifestEntry, topologyOf } from './model-artifacts.js';
+import { type ModelFiles, topologyOf } from './model-artifacts.js';
 import { signatureOf } from './model-json.js';
+import { joinWeights, manifestEntry } from './stored-weights.js';
 
 /** Loads a graph as TensorFlow.js would from disk. Operators of converted graphs must be registered. */
 export async function loadGraph(graph: Graph, source: JsonRecord): Promise<GraphModel> {

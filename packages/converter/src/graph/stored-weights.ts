@@ -1,5 +1,6 @@
 /** Weights of a TensorFlow.js model as they lie in its shards: float32, int32, bool, string, or floats quantized to 8 or 16 bits. */
 import { fromFloat16Bits } from '@dsconv/core';
+import type { JsonRecord } from '../json-values.js';
 
 /** How floats (or int32) are stored in fewer bits: `value = stored * scale + min`, or the bits of a float16. */
 export type WeightQuantization =
@@ -67,6 +68,23 @@ export function stringWeight(name: string, elements: readonly Uint8Array[]): Sto
     at += 4 + element.length;
   }
   return { name, shape: [elements.length], dtype: 'string', bytes };
+}
+
+/** An entry of the manifest. */
+export function manifestEntry({ name, shape, dtype, quantization }: StoredWeight): JsonRecord {
+  return { name, shape, dtype, ...(quantization ? { quantization } : {}) };
+}
+
+/** All weights one after the other. */
+export function joinWeights(weights: Iterable<StoredWeight>): Uint8Array {
+  const parts = [...weights].map(({ bytes }) => bytes);
+  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Int32Array): Uint8Array {

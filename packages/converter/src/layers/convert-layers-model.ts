@@ -1,7 +1,5 @@
-/** A whole TensorFlow.js LayersModel in, a LayersModel with frozen DSConv layers out. */
+/** A whole TensorFlow.js LayersModel in, a LayersModel with frozen DSConv layers out. Layers that learn keep the integers that they have. */
 import type { DSConvFilter } from '@dsconv/core';
-import { FileFormatError } from '@dsconv/models';
-import { serialization } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { firstPicture } from '../graph/calibrate-convolutions.js';
 import {
@@ -17,9 +15,11 @@ import type { StoredWeight } from '../graph/stored-weights.js';
 import { notCompared, type Verification } from '../graph/verify-graph.js';
 import { isRecord, type JsonRecord } from '../json-values.js';
 import { FOLDED_CLASS, type FoldedLayers, foldLayers } from './fold-layers.js';
+import { isKnown } from './freeze-layers.js';
+import { type FrozenSource, freezeSource, load } from './freeze-source.js';
 import { LayerWeights } from './layer-weights.js';
 import { layersRecorder } from './record-layers.js';
-import { disposeLayers, layersInputs, loadLayers } from './run-layers.js';
+import { disposeLayers, layersInputs } from './run-layers.js';
 import { registerDSConvLayers } from './runtime/register-layers.js';
 import { readTopology } from './topology.js';
 import { allContainers, statedInputs } from './traverse-layers.js';
@@ -29,7 +29,7 @@ import { type AssembledLayers, assembleLayers } from './write-layers.js';
 /**
  * @param json the model.json, of which everything but layers and weights is kept; what it says about training is not
  * @param all weights as read
- * @throws FileFormatError, LayerError when the topology or a weight is malformed
+ * @throws FileFormatError, LayerError when the topology or a weight is malformed, or a layer learns and its package is not imported
  * @throws ComparisonError when the converted model computes something else
  * @throws InvalidArgumentError, NotFiniteError, BackendUnavailableError
  */
@@ -41,15 +41,34 @@ export async function convertLayersModel(
   options: ConvertOptions,
 ): Promise<Conversion> {
   registerDSConvLayers();
-  const topology = json.modelTopology as JsonRecord;
-  const weights = new LayerWeights(withoutOptimizer(json, all), file);
+  const read = withoutOptimizer(json, all);
+  const frozen = await freezeSource(json.modelTopology as JsonRecord, read, file);
+  try {
+    const source = frozen ?? { topology: json.modelTopology as JsonRecord, weights: read };
+    return await convertSource(json, source, frozen, file, before, options);
+  } finally {
+    if (frozen) disposeLayers(frozen.trained);
+  }
+}
+
+/** @param frozen what became of layers that learn, where there are any; `source` is the model without them */
+async function convertSource(
+  json: JsonRecord,
+  source: Pick<FrozenSource, 'topology' | 'weights'>,
+  frozen: FrozenSource | null,
+  file: string,
+  before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
+  options: ConvertOptions,
+): Promise<Conversion> {
+  const { topology } = source;
+  const weights = new LayerWeights(source.weights, file);
   const folded = foldLayers(readTopology(topology, file), weights, file, {
     isKnown,
     ...(options.dense === undefined ? {} : { dense: options.dense }),
   });
   const original = await loadOriginal(topology, weights, folded, file);
   try {
-    return await convert(json, topology, weights, folded, original, before, options);
+    return await convert(json, { topology, weights, frozen }, folded, original, before, options);
   } finally {
     if (original.model) disposeLayers(original.model);
   }
@@ -57,15 +76,15 @@ export async function convertLayersModel(
 
 async function convert(
   json: JsonRecord,
-  topology: JsonRecord,
-  weights: LayerWeights,
+  source: { topology: JsonRecord; weights: LayerWeights; frozen: FrozenSource | null },
   folded: FoldedLayers,
   original: Original,
   before: Pick<ConversionReport, 'format' | 'bytesBefore'>,
   options: ConvertOptions,
 ): Promise<Conversion> {
   const { activationBits = 8 } = options;
-  const { container, convolutions, left } = folded;
+  const { topology, weights, frozen } = source;
+  const { container, convolutions } = folded;
   const plans = planLayers(
     [...convolutions].map(([name, { kind, shape, isFirst }]) => ({ name, kind, depth: shape[2], isFirst })),
     options,
@@ -78,7 +97,11 @@ async function convert(
   const rest = allContainers(container).flatMap((each) => each.layers);
   const normalizes = rest.some(({ className }) => className === 'BatchNormalization');
   const recorder = layersRecorder(normalizes, inputsOf, assemble, options);
-  const { found, layers, accuracy } = await quantizeConvolutions(convolutions, plans, options, recorder);
+  const {
+    found,
+    layers: quantizedLayers,
+    accuracy,
+  } = await quantizeConvolutions(convolutions, plans, options, recorder);
   const quantized = (bits: number | null): AssembledLayers =>
     assembleLayers(topology, folded, weights, (name) => ({ ...found.get(name)!, activationBits: bits }));
   const { modelTopology, weights: stored } = quantized(activationBits);
@@ -95,10 +118,14 @@ async function convert(
     stored: quantized(null),
     dequantized: assembleLayers(topology, folded, weights, (name) => dequantized(found.get(name)!)),
     files,
+    ...(frozen ? { trained: frozen.trained } : {}),
   });
+  const layers = [...(frozen?.layers ?? []), ...quantizedLayers];
+  const left = [...(frozen?.left ?? []), ...folded.left];
+  const isFrozen = new Set(frozen?.layers.map(({ name }) => name));
   const kept: Record<string, number> = {};
-  for (const { className } of rest) {
-    if (className !== FOLDED_CLASS) kept[className] = (kept[className] ?? 0) + 1;
+  for (const { name, className } of rest) {
+    if (className !== FOLDED_CLASS && !isFrozen.has(name)) kept[className] = (kept[className] ?? 0) + 1;
   }
   const report = { ...before, ...totals(layers, files), layers, left, accuracy, kept, verification };
   return { files, report };
@@ -129,11 +156,6 @@ function hasLayer({ layers }: LayersModel, name: string): boolean {
   return layers.some((layer) => layer.name === name);
 }
 
-/** Classes that TensorFlow.js can load, those that the program registered included. */
-function isKnown(className: string): boolean {
-  return Object.hasOwn(serialization.SerializationMap.getMap().classNameMap, className);
-}
-
 /** The model as it was read, or why TensorFlow.js cannot run it although the converted one may run. */
 type Original = { model: LayersModel; reason: null } | { model: null; reason: string };
 
@@ -154,13 +176,7 @@ async function loadOriginal(
     const reason = `TensorFlow.js has no convolutions in groups, such as layer '${grouped[0]}'`;
     return { model: null, reason };
   }
-  try {
-    const model = await loadLayers({ modelTopology: topology, weights: [...weights.weights.values()] });
-    return { model, reason: null };
-  } catch (error) {
-    const why = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
-    throw new FileFormatError(file, `is refused by TensorFlow.js: ${why}`, { cause: error });
-  }
+  return { model: await load(topology, weights.weights, file), reason: null };
 }
 
 /** The state of an optimizer is of no use to layers that do not learn. */

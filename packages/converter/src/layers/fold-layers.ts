@@ -5,7 +5,8 @@ import { absorbLayer, rankOf } from './absorb-layer.js';
 import { LayerConfig } from './layer-config.js';
 import { LayerError } from './layer-error.js';
 import type { LayerWeights } from './layer-weights.js';
-import { isConvolutionClass, readLayer } from './read-layer.js';
+import { type FoundLayers, isConvolutionClass, readLayer } from './read-layer.js';
+import { FROZEN_CLASSES } from './runtime/names.js';
 import type { Container, Layer, LayerReference } from './topology.js';
 import { sortLayers } from './traverse-layers.js';
 
@@ -44,17 +45,21 @@ const LEFT: Readonly<Record<string, string>> = {
   TimeDistributed: 'it wraps another layer',
 };
 
-/**
- * Folds a topology in place, nested models included. Every output keeps its name.
- *
- * @param isKnown tells classes of TensorFlow.js; others are named
- * @param dense also take dense layers, as convolutions of 1 × 1
- */
+export interface FoldOptions {
+  /** Tells classes of TensorFlow.js; others are named. */
+  isKnown: (className: string) => boolean;
+  /** Also take dense layers, as convolutions of 1 × 1. Default true. */
+  dense?: boolean;
+  /** What layers learned, by name: these are folded then, and no others. */
+  trained?: ReadonlyMap<string, FoundLayers | string>;
+}
+
+/** Folds a topology in place, nested models included. Every output keeps its name. */
 export function foldLayers(
   container: Container,
   weights: LayerWeights,
   file: string,
-  { isKnown, dense = true }: { isKnown: (className: string) => boolean; dense?: boolean },
+  options: FoldOptions,
 ): FoldedLayers {
   const folded: FoldedLayers = { container, convolutions: new Map(), left: [] };
   const fold = (inside: Container, isAfter: boolean): boolean => {
@@ -65,9 +70,10 @@ export function foldLayers(
       const inputs = layer.calls[0] ?? [];
       let follows = isAfter && inputs.length === 0;
       for (const input of inputs) follows ||= after.has(input.layer);
-      const places = new Folding(inside, folded, weights, file, { isKnown, dense }).visit(layer, !follows);
+      const places = new Folding(inside, folded, weights, file, options).visit(layer, !follows);
       const contains = layer.nested ? fold(layer.nested, follows) : false;
-      if (follows || contains || places.length > 0) {
+      const isFrozen = Object.values<string>(FROZEN_CLASSES).includes(layer.className);
+      if (follows || contains || isFrozen || places.length > 0) {
         for (const name of [layer.name, ...places]) after.add(name);
       }
     }
@@ -86,7 +92,7 @@ class Folding {
     private readonly into: FoldedLayers,
     private readonly weights: LayerWeights,
     private readonly file: string,
-    private readonly options: { isKnown: (className: string) => boolean; dense: boolean },
+    private readonly options: FoldOptions,
   ) {
     this.byName = new Map(container.layers.map((layer) => [layer.name, layer]));
   }
@@ -99,19 +105,28 @@ class Folding {
       return [];
     };
     if (layer.nested) return [];
+    const { isKnown, dense = true, trained } = this.options;
+    if (trained) {
+      const found = trained.get(name);
+      if (!found) return [];
+      return typeof found === 'string' ? leave(found) : this.fold(layer, found, isFirst);
+    }
     if (Object.hasOwn(LEFT, className)) return leave(LEFT[className]!);
     if (!isConvolutionClass(className)) {
-      return this.options.isKnown(className) ? [] : leave('TensorFlow.js knows no such class of layers');
+      return isKnown(className) ? [] : leave('TensorFlow.js knows no such class of layers');
     }
-    if (className === 'Dense' && !this.options.dense) return leave('dense layers are not asked for');
+    if (className === 'Dense' && !dense) return leave('dense layers are not asked for');
     const found = readLayer(layer, this.weights, this.file);
-    if (typeof found === 'string') return leave(found);
+    return typeof found === 'string' ? leave(found) : this.fold(layer, found, isFirst);
+  }
+
+  private fold(layer: Layer, found: FoundLayers, isFirst: boolean): string[] {
     const [first, last] = [found.convolutions[0]!, found.convolutions.at(-1)!];
     const isShared = layer.calls.length !== 1 || layer.calls[0]!.length > 1;
     const before = isShared ? null : this.absorbPadding(layer, first);
     const behind = isShared || found.outerActivation !== null ? [] : this.follow(layer, last);
     this.replace(layer, before, behind, found.convolutions, found.outerActivation, isFirst);
-    return [behind.at(-1)?.name ?? name];
+    return [behind.at(-1)?.name ?? layer.name];
   }
 
   /** The one layer that reads this one, if that is all that does. */

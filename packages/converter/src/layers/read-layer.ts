@@ -27,6 +27,16 @@ const OTHERS = new Set(
   'elu selu sigmoid hard_sigmoid softplus softsign tanh softmax log_softmax gelu gelu_new mish'.split(' '),
 );
 
+/** A Keras activation as what the operator computes, or as what comes behind it; a clause where neither knows it. */
+export function fusedActivation(
+  name: string | null,
+): { fused: Activation; outer: null } | { fused: null; outer: string } | string {
+  if (name !== null && Object.hasOwn(FUSED, name)) return { fused: FUSED[name]!, outer: null };
+  return name !== null && OTHERS.has(name)
+    ? { fused: null, outer: name }
+    : `its activation is ${name ?? 'an object'}`;
+}
+
 /** True for classes that {@link readLayer} reads. */
 export function isConvolutionClass(className: string): boolean {
   return Object.hasOwn(READERS, className);
@@ -40,18 +50,16 @@ export function readLayer(layer: Layer, weights: LayerWeights, file: string): Fo
   const config = new LayerConfig(layer, file);
   const isDense = layer.className === 'Dense';
   if (!isDense && !isChannelsLast(config)) return "its data format is 'channels_first'";
-  const name = config.activation();
-  const fused = name !== null && Object.hasOwn(FUSED, name) ? FUSED[name]! : null;
-  if (fused === null && (name === null || !OTHERS.has(name)))
-    return `its activation is ${name ?? 'an object'}`;
+  const activation = fusedActivation(config.activation());
+  if (typeof activation === 'string') return activation;
   const found = READERS[layer.className]!(layer, config, weights, file);
   if (typeof found === 'string') return found;
   const last = found.at(-1)!;
   if (config.boolean('use_bias', true)) {
     applyAffine(last, null, weights.vector(layer, 'bias', outChannelsOf(last)));
   }
-  last.activation = fused ?? 'linear';
-  return { convolutions: found, outerActivation: fused === null ? name : null };
+  last.activation = activation.fused ?? 'linear';
+  return { convolutions: found, outerActivation: activation.outer };
 }
 
 type Reader = (

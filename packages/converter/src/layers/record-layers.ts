@@ -1,5 +1,5 @@
 /** Records a LayersModel's kernel calls, for bias correction and calibration. */
-import { capture, type DSConvFilter } from '@dsconv/core';
+import { capture, DSConvFilter, type Trace } from '@dsconv/core';
 import { dispose, type NamedTensorMap, type Tensor, zeros } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { describeTrace, type NetworkStructure } from '../calibration/structure.js';
@@ -35,7 +35,7 @@ export function layersRecorder(
           const sizes = planar ? [channels, height, width] : [height, width, channels];
           examples = { [name]: zeros([batch, ...sizes], dtype) };
         }
-        return recordModel(model, Object.values(examples));
+        return recordModel(model, Object.values(examples), filters);
       } finally {
         dispose(examples);
         disposeLayers(model);
@@ -44,7 +44,11 @@ export function layersRecorder(
   };
 }
 
-function recordModel(model: LayersModel, examples: Tensor[]): NetworkStructure {
+function recordModel(
+  model: LayersModel,
+  examples: Tensor[],
+  filters: ReadonlyMap<string, DSConvFilter>,
+): NetworkStructure {
   const trace = capture(
     (...inputs: Tensor[]) => model.apply(inputs.length === 1 ? inputs[0]! : inputs) as Tensor | Tensor[],
     ...examples,
@@ -52,7 +56,22 @@ function recordModel(model: LayersModel, examples: Tensor[]): NetworkStructure {
   const names = new Map<DSConvFilter, string>();
   for (const layer of frozenLayers(model)) {
     const filter = layer.filter();
-    if (filter) names.set(filter, layer.name);
+    if (filter && filters.has(layer.name)) names.set(filter, layer.name);
   }
+  outliveModel(trace, names);
   return describeTrace(trace, (filter) => names.get(filter));
+}
+
+/** Layers that were frozen before are run with the trace when their model is no more: they get filters of their own, of the same bytes. */
+function outliveModel(trace: Trace, names: ReadonlyMap<DSConvFilter, string>): void {
+  for (const { attributes } of trace.nodes) {
+    const { filter } = attributes;
+    if (!(filter instanceof DSConvFilter) || names.has(filter)) continue;
+    const { kind, shape, bits, blockSize, vqk } = filter;
+    const [kds, kdsBias, cds, cdsBias] = (['kds', 'kdsBias', 'cds', 'cdsBias'] as const).map((name) =>
+      filter.stored(name),
+    );
+    const parts = { kind, shape, bits, blockSize, vqk, kds, kdsBias, cds, cdsBias };
+    (attributes as { filter: DSConvFilter }).filter = new DSConvFilter(parts);
+  }
 }

@@ -2,7 +2,8 @@
 import { type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { type LayersModel, type layers, loadLayersModel, model } from '@tensorflow/tfjs-layers';
 import type { ModelInput } from '../graph/example-inputs.js';
-import { joinWeights, type ModelFiles, manifestEntry } from '../graph/model-artifacts.js';
+import type { ModelFiles } from '../graph/model-artifacts.js';
+import { joinWeights, manifestEntry } from '../graph/stored-weights.js';
 import { FrozenLayer } from './runtime/frozen-layer.js';
 import type { AssembledLayers } from './write-layers.js';
 
@@ -74,7 +75,7 @@ export function frozenLayers(model: LayersModel): FrozenLayer[] {
 }
 
 /** Layers of a model and of the models in it. */
-function layersWithin(container: { layers: layers.Layer[] }): layers.Layer[] {
+export function layersWithin(container: { layers: layers.Layer[] }): layers.Layer[] {
   return container.layers.flatMap((layer) =>
     'layers' in layer ? layersWithin(layer as unknown as { layers: layers.Layer[] }) : [layer],
   );

@@ -18,8 +18,10 @@ import type { AssembledLayers } from './write-layers.js';
 
 /** The forms of a model that are compared. */
 export interface LayersForms {
-  /** As it was read; it stays the caller's. */
+  /** As it was read, layers that learn frozen; it stays the caller's. */
   original: LayersModel;
+  /** As it was read, where layers learn: what the outputs are reported against. The caller's. */
+  trained?: LayersModel;
   /** With everything folded, float. */
   folded: AssembledLayers;
   /** Quantized, with float activations. */
@@ -37,7 +39,7 @@ export interface LayersForms {
  * @throws InvalidArgumentError when an input's shape is open and none is given
  */
 export async function verifyLayers(
-  { original, folded, stored, dequantized, files }: LayersForms,
+  { original, trained, folded, stored, dequantized, files }: LayersForms,
   points: readonly string[],
   options: ExampleOptions,
 ): Promise<Verification> {
@@ -83,7 +85,9 @@ export async function verifyLayers(
       await run('quantized', loadLayers(stored), points),
     );
     const found = await run('quantized', loadLayersFiles(files), []);
-    const outputs = await compareOutputs(outputNames, expected.slice(0, outputNames.length), found);
+    const wanted = trained ? runLayers(trained, inputs, []) : expected.slice(0, outputNames.length);
+    tensors.push(...wanted);
+    const outputs = await compareOutputs(outputNames, wanted, found);
     return {
       outputs,
       foldingSnrDb,

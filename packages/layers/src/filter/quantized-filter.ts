@@ -1,11 +1,5 @@
 /** A filter that is trained: shadow weights, scales and what is done with them, the part that layers and networks share. */
-import {
-  DSConvFilter,
-  InvalidArgumentError,
-  roundToFloat16,
-  type StoredScales,
-  toFloat16Bits,
-} from '@dsconv/core';
+import { DSConvFilter, InvalidArgumentError, storeExactly } from '@dsconv/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { asStored, roundOnHost } from './host.js';
 import type { Partition } from './partition.js';
@@ -65,20 +59,13 @@ export function freezeFilter(
       shape,
       bits,
       blockSize,
-      ...(perChannel ? {} : { kds: stored(kds) }),
-      ...(kdsBias ? { kdsBias: stored(kdsBias) } : {}),
-      ...(cds ? { cds: stored(cds) } : {}),
-      ...(shift ? { cdsBias: stored(shift) } : {}),
+      ...(perChannel ? {} : { kds: storeExactly(kds) }),
+      ...(kdsBias ? { kdsBias: storeExactly(kdsBias) } : {}),
+      ...(cds ? { cds: storeExactly(cds) } : {}),
+      ...(shift ? { cdsBias: storeExactly(shift) } : {}),
     },
     q,
   );
-}
-
-/** As float16 if that loses nothing at all, else as float32: unlike core's quantizer, freezing must not change a value. */
-function stored(values: Float32Array): StoredScales {
-  return values.every((value) => roundToFloat16(value) === value)
-    ? { format: 'float16', data: Uint16Array.from(values, toFloat16Bits) }
-    : { format: 'float32', data: values.slice() };
 }
 
 /** Reads a tensor's floats once they are there. */

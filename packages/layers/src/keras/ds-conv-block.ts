@@ -2,6 +2,7 @@ import { add, mul, rsqrt, serialization, sub, type Tensor1D, type Tensor4D } fro
 import { initializers, type LayerVariable, type Shape } from '@tensorflow/tfjs-layers';
 import { EPSILON, momentsOf, normalizeBatch } from '../network/batch-norm.js';
 import { DSConv2D, type DSConv2DArgs } from './ds-conv2d.js';
+import type { NormTensors } from './ds-convolution.js';
 import type { LayerPadding } from './settings.js';
 
 /** Arguments of `dsConv2d`; a batch normalization takes the place of the bias. */
@@ -60,6 +61,16 @@ export class DSConvBlock extends DSConv2D {
     move(this.movingMean, moments.mean);
     move(this.movingVariance, moments.variance);
     return normalizeBatch(y, moments, gamma, beta);
+  }
+
+  protected override normTensors(): NormTensors {
+    const { gamma, beta, movingMean, movingVariance } = this;
+    return {
+      gamma: gamma.read(),
+      beta: beta.read(),
+      mean: movingMean.read(),
+      variance: movingVariance.read(),
+    };
   }
 
   override getConfig(): serialization.ConfigDict {

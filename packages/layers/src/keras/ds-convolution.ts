@@ -1,4 +1,5 @@
 /** What both trainable layers share: rounding of inputs and filters, scales that follow the weights, Keras configuration. */
+import type { TrainedConvolution } from '@dsconv/converter/freeze';
 import {
   bfpRound,
   type ConvGeometry,
@@ -23,7 +24,9 @@ import { initializers, type LayerVariable, layers, type Shape } from '@tensorflo
 import { fakeQuantize, fitScales, refitScales } from '../filter/fake-quantize.js';
 import { type FilterShape, type Partition, partitionOf, scaleShape } from '../filter/partition.js';
 import { checkBits, type ScaleTraining } from '../filter/quantized-filter.js';
+import type { NormValues } from '../network/batch-norm.js';
 import { checkSettings, type Settings } from './settings.js';
+import { trainedConvolution } from './trained-convolution.js';
 
 /** The Keras layer whose arguments are validated and serialized by TensorFlow.js itself. */
 export type Template = ReturnType<typeof layers.conv2d> | ReturnType<typeof layers.depthwiseConv2d>;
@@ -38,6 +41,9 @@ interface TemplateParts {
   biasRegularizer: Parameters<layers.Layer['addWeight']>[4];
   biasConstraint: Parameters<layers.Layer['addWeight']>[6];
 }
+
+/** What derives from them may compute something else. */
+const OWN_CLASSES: ReadonlySet<string> = new Set(['DSConv2D', 'DSDepthwiseConv2D', 'DSConvBlock']);
 
 /** Shadow weights are the variables; the forward pass sees them rounded. NUMERICS §6. */
 export abstract class DSConvolution extends layers.Layer {
@@ -211,6 +217,31 @@ export abstract class DSConvolution extends layers.Layer {
     return this.cds && this.cdsBias ? (div(sub(w, this.cdsBias.read()), this.cds.read()) as Tensor4D) : w;
   }
 
+  /**
+   * What the layer has learned, as freezing takes it: the very integers and scales of its forward pass. A clause says why it has to stay as it is.
+   *
+   * @throws InvalidArgumentError when the layer has no weights yet
+   * @throws NotFiniteError naming the weight that is NaN or infinite
+   */
+  async trainedConvolution(): Promise<TrainedConvolution | string> {
+    if (!this.built) {
+      throw new InvalidArgumentError(
+        `layer '${this.name}' has no weights yet; expected a model that was built or trained`,
+      );
+    }
+    const className = this.getClassName();
+    if (!OWN_CLASSES.has(className)) {
+      return `its class ${className} is not of @dsconv/layers and may compute something else`;
+    }
+    const { activation } = this.template.getConfig() as { activation: string };
+    return trainedConvolution(this.name, this.state, activation);
+  }
+
+  /** The layer's own batch normalization; null for none. */
+  protected normTensors(): NormTensors | null {
+    return null;
+  }
+
   /** Everything that freezing needs; the tensors belong to the layer. */
   get state(): LayerState {
     return {
@@ -223,6 +254,7 @@ export abstract class DSConvolution extends layers.Layer {
       cds: this.cds?.read() ?? null,
       cdsBias: this.cdsBias?.read() ?? null,
       bias: this.bias?.read() ?? null,
+      norm: this.normTensors(),
       strides: (this.template as unknown as TemplateParts).strides,
       dilations: (this.template as unknown as TemplateParts).dilationRate,
     };
@@ -270,6 +302,8 @@ export abstract class DSConvolution extends layers.Layer {
   }
 }
 
+export type NormTensors = { [K in keyof NormValues]: Tensor };
+
 /** Tensors and settings of a built layer. */
 export interface LayerState {
   partition: Partition;
@@ -281,6 +315,7 @@ export interface LayerState {
   cds: Tensor | null;
   cdsBias: Tensor | null;
   bias: Tensor | null;
+  norm: NormTensors | null;
   strides: readonly [number, number];
   dilations: readonly [number, number];
 }

@@ -77,6 +77,15 @@ export interface NormValues {
   variance: Float32Array;
 }
 
+/** `y = scale * x + shift` in inference. */
+export function foldNorm({ gamma, beta, mean: average, variance }: NormValues): {
+  scale: Float32Array;
+  shift: Float32Array;
+} {
+  const scale = gamma.map((g, c) => g / Math.sqrt(variance[c]! + EPSILON));
+  return { scale, shift: beta.map((b, c) => b - average[c]! * scale[c]!) };
+}
+
 /** The variables of one normalization. */
 export class BatchNorm {
   readonly gamma: Variable;
@@ -116,8 +125,7 @@ export class BatchNorm {
     const [gamma, beta, average, variance] = (await Promise.all(
       [this.gamma, this.beta, this.mean, this.variance].map((tensor) => tensor.data()),
     )) as [Float32Array, Float32Array, Float32Array, Float32Array];
-    const scale = gamma.map((g, c) => g / Math.sqrt(variance[c]! + EPSILON));
-    return { scale, shift: beta.map((b, c) => b - average[c]! * scale[c]!) };
+    return foldNorm({ gamma, beta, mean: average, variance });
   }
 
   /** By their names in checkpoints. */

@@ -4,3 +4,6 @@ export const FROZEN_CLASSES = {
   depthwise: 'FrozenDSDepthwiseConv2D',
   dense: 'FrozenDSDense',
 } as const;
+
+/** Class names of the layers of `@dsconv/layers`, which learn: to tell programs that have not imported it. */
+export const TRAINED_CLASSES: readonly string[] = ['DSConv2D', 'DSDepthwiseConv2D', 'DSConvBlock'];
