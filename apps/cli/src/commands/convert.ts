@@ -89,6 +89,7 @@ export const registerConvert: RegisterCommand = (program: Command, context) => {
     'dsconv convert my-model/model.json -o my-model-8bit',
     "dsconv convert my-model -o my-model-4bit --bits 4 --block 32 --layer 'head/*=8'",
     'dsconv convert resnet50.onnx -o resnet50-8bit --nhwc',
+    'dsconv convert trained-with-dsconv-layers/model.json -o frozen',
     'dsconv convert mobilenet/ -o mobilenet-4bit --bits 4 --block 32 --calibrate photos/ --limit 125 --crop 0.875',
   ]);
 };
@@ -152,6 +153,8 @@ async function convert(input: string, options: Options, { io }: Context): Promis
       progress.update(done, name ?? '');
     },
   };
+  // Makes layers that learn known to TensorFlow.js, so that a trained model can be frozen.
+  await import('@dsconv/layers');
   let conversion: Awaited<ReturnType<typeof convertModel>>;
   try {
     conversion = await convertModel(input, wanted);
