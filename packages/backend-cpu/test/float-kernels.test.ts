@@ -206,6 +206,31 @@ describe.each(ENGINE_BACKENDS)('%s', (name) => {
         [3, 1],
       ],
       [[0, 4], [4]],
+      [
+        [0, 4],
+        [0, 4],
+      ],
+      // A value per picture, the gradient of a mean, repeated in the middle and at both ends.
+      [
+        [5, 3, 4],
+        [5, 1, 1],
+      ],
+      [
+        [3, 1, 1, 6],
+        [3, 4, 5, 6],
+      ],
+      [
+        [2, 3, 4, 5],
+        [3, 1, 5],
+      ],
+      [
+        [2, 3, 4, 5],
+        [1, 3, 1, 1],
+      ],
+      [
+        [2, 1, 4],
+        [2, 3, 4],
+      ],
     ];
     for (const [a, b] of shapes) {
       for (const op of [tf.add, tf.sub, tf.mul])

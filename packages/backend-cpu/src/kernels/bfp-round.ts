@@ -13,7 +13,7 @@ function round({ inputs: { x }, backend, attrs }: Arguments<{ x: TensorInfo }>):
   }
   const y = backend.output(x.shape);
   // Read after the output was made, which may have moved the heap.
-  (backend.entry(y.info).values as Float32Array).set(backend.entry(x).floats());
+  backend.entry(y.info).floats().set(backend.entry(x).floats());
   backend.engine.bfpRound(y.operand, sizeOf(x) / channels, channels, attrs);
   return y.info;
 }

@@ -42,8 +42,7 @@ function pad(
   const shape = x.shape.map((size, axis) => paddings[axis]![0] + size + paddings[axis]![1]);
   const source = backend.operand(x);
   return backend.fill(shape, (_engine, y) => {
-    // New memory of this engine is zero.
-    if (constantValue !== 0) (y as Float32Array).fill(constantValue);
+    (y as Float32Array).fill(constantValue);
     extra.copyBox(source, y, {
       size: x.shape,
       xShape: x.shape,

@@ -29,7 +29,7 @@ import {
   Tanh,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode, TrainingUnaryCode } from '../engine.js';
+import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode, Operand, TrainingUnaryCode } from '../engine.js';
 import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 type Kernel = Omit<KernelConfig, 'backendName'>;
@@ -40,7 +40,7 @@ const EXTRA_BINARY: readonly string[] = ['max', 'min', 'div'] satisfies ExtraBin
 const isExtra = (op: BinaryOperation): op is ExtraBinaryCode => EXTRA_BINARY.includes(op);
 
 /**
- * Equal shapes, or one side a scalar or a vector along the last axis of the other.
+ * Equal shapes, or one side's axes of length 1 stand for a run of axes of the other that lie side by side: a scalar, a vector along the last axis, a value per picture.
  *
  * @param swapped operation that does the same with the operands exchanged, null where there is none
  */
@@ -50,9 +50,9 @@ function binaryKernel(kernelName: string, op: BinaryOperation, swapped: BinaryOp
     const { a, b } = inputs;
     const served = hasEngine(backend, a, b) && (!isExtra(op) || backend.engine!.extra !== null);
     if (!served) return runCpuKernel(kernelName, args);
-    const period = broadcastPeriod(a, b);
-    if (period !== null) return combine(args, op, a, b, period);
-    const reversed = broadcastPeriod(b, a);
+    const pattern = broadcastPattern(a, b);
+    if (pattern !== null) return combine(args, op, a, b, pattern);
+    const reversed = broadcastPattern(b, a);
     return reversed === null || swapped === null
       ? runCpuKernel(kernelName, args)
       : combine(args, swapped, b, a, reversed);
@@ -60,13 +60,33 @@ function binaryKernel(kernelName: string, op: BinaryOperation, swapped: BinaryOp
   return { kernelName, kernelFunc: run as unknown as KernelFunc };
 }
 
-/** After how many elements `b` repeats along `a`, or null when it is not that simple. */
+/** `a` as `[outer, middle, period]`, with `b` as `[outer, 1, period]`. */
+interface Pattern {
+  outer: number;
+  period: number;
+}
+
+/** How `b` repeats along `a`, or null when it is not that simple. */
+function broadcastPattern(a: TensorInfo, b: TensorInfo): Pattern | null {
+  const extra = a.shape.length - b.shape.length;
+  if (extra < 0 || sizeOf(a) === 0) return extra === 0 && a.shape.join() === b.shape.join() ? WHOLE : null;
+  const shape = [...Array<number>(extra).fill(1), ...b.shape];
+  if (shape.some((size, axis) => size !== 1 && size !== a.shape[axis])) return null;
+  const repeated = shape.flatMap((size, axis) => (size !== a.shape[axis] ? [axis] : []));
+  if (repeated.length === 0) return { outer: 1, period: sizeOf(a) };
+  const [first, last] = [repeated[0]!, repeated.at(-1)!];
+  // Between them b must not have axes of its own.
+  if (shape.slice(first, last + 1).some((size) => size !== 1)) return null;
+  const product = (sizes: readonly number[]): number => sizes.reduce((x, y) => x * y, 1);
+  return { outer: product(shape.slice(0, first)), period: product(shape.slice(last + 1)) };
+}
+
+const WHOLE: Pattern = { outer: 1, period: 1 };
+
+/** After how many elements `b` repeats along `a`, all over, or null when it is not that simple. */
 function broadcastPeriod(a: TensorInfo, b: TensorInfo): number | null {
-  if (a.shape.length === b.shape.length && a.shape.every((d, n) => d === b.shape[n])) return sizeOf(a);
-  if (b.shape.length > a.shape.length) return null;
-  const size = sizeOf(b);
-  const alongLastAxis = size === 1 || (size === b.shape.at(-1) && size === a.shape.at(-1));
-  return alongLastAxis && sizeOf(a) > 0 ? size : null;
+  const pattern = broadcastPattern(a, b);
+  return pattern?.outer === 1 ? pattern.period : null;
 }
 
 function combine(
@@ -74,13 +94,25 @@ function combine(
   op: BinaryOperation,
   a: TensorInfo,
   b: TensorInfo,
-  period: number,
+  { outer, period }: Pattern,
 ): TensorInfo {
   const [left, right] = [backend.operand(a), backend.operand(b)];
+  const count = sizeOf(a) / outer;
   return backend.fill(a.shape, (engine, y) => {
-    if (isExtra(op)) engine.extra!.extraBinary(op, left, right, y, sizeOf(a), period);
-    else engine.binary(op, left, right, y, sizeOf(a), period);
+    for (let n = 0; n < outer; n++) {
+      const [p, q, to] =
+        outer === 1 ? [left, right, y] : [part(left, n, count), part(right, n, period), part(y, n, count)];
+      if (isExtra(op)) engine.extra!.extraBinary(op, p, q, to, count, period);
+      else engine.binary(op, p, q, to, count, period);
+    }
   });
+}
+
+/** Piece `n` of the pieces of `length` floats. */
+function part(operand: Operand, n: number, length: number): Operand {
+  return typeof operand === 'number'
+    ? operand + 4 * n * length
+    : operand.subarray(n * length, (n + 1) * length);
 }
 
 function unaryKernel(kernelName: string, op: Activation): Kernel {
@@ -149,8 +181,7 @@ function batchNorm(args: KernelArguments<BatchNormInputs, { varianceEpsilon?: nu
   if (!perChannel || channels === 0 || !hasEngine(backend, x, mean, variance, scale, offset)) {
     return runCpuKernel(FusedBatchNorm, args);
   }
-  const read = (tensor: TensorInfo | undefined) =>
-    tensor ? (backend.entry(tensor).values as Float32Array) : undefined;
+  const read = (tensor: TensorInfo | undefined) => (tensor ? backend.entry(tensor).floats() : undefined);
   const [means, variances, gammas, betas] = [mean, variance, scale, offset].map(read);
   const factor = new Float32Array(channels);
   const shift = new Float32Array(channels);

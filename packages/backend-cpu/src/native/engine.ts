@@ -16,6 +16,7 @@ import type {
 } from '../engine.js';
 import { FilterCache } from '../filter-cache.js';
 import { TensorEntry } from '../tensor-entry.js';
+import { ArrayPool } from './array-pool.js';
 import { callRecord, windowOf } from './call-record.js';
 import { ACTIVATION, BINARY, UNARY } from './codes.js';
 import { packFilter } from './pack-filter.js';
@@ -27,6 +28,7 @@ export class NativeEngine implements Engine, ExtraKernels {
   readonly heap = null;
   readonly extra = this;
   private readonly filters: FilterCache<PackedFilter>;
+  private readonly arrays = new ArrayPool();
   private trimming: ReturnType<typeof setTimeout> | null = null;
 
   constructor(readonly native: DSConvNative) {
@@ -41,7 +43,7 @@ export class NativeEngine implements Engine, ExtraKernels {
   }
 
   allocate(length: number): TensorEntry {
-    return new TensorEntry(null, new Float32Array(length), 'float32', 1);
+    return TensorEntry.inArray(this.arrays.take(length), this.arrays);
   }
 
   dsconv(call: ConvolutionCall, filter: DSConvFilter, mantissa: number): void {
@@ -228,7 +230,7 @@ export class NativeEngine implements Engine, ExtraKernels {
   }
 
   memory(): Record<string, number> {
-    return {};
+    return { numBytesFree: this.arrays.freeBytes };
   }
 
   /** Made once per tensor, since tensors do not change. */
