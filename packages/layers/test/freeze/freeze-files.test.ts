@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BACKEND_NAME } from '@dsconv/backend-cpu';
 import { convertModel, layersModelFiles, readFloatNetwork, writeModelFiles } from '@dsconv/converter';
-import { FrozenLayer } from '@dsconv/converter/runtime-layers';
+import { FrozenLayer, fromOneFile, toOneFile } from '@dsconv/converter/runtime-layers';
 import { NotFiniteError } from '@dsconv/core';
+import { FileFormatError, readSafetensors, writeSafetensors } from '@dsconv/models';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
@@ -82,6 +83,9 @@ test('files are written, loaded and converted, and give the same answers', async
   // TensorFlow.js' own saving keeps the same.
   await saveAsIs(frozen, path('saved'));
   expect(answers(await loadLayersFromDisk(join(path('saved'), 'model.json')), x)).toEqual(expected);
+  const bytes = await toOneFile(frozen);
+  expect(answers(await tfl.loadLayersModel(fromOneFile(bytes)), x)).toEqual(expected);
+  expect(bytes.length).toBeLessThan(1.3 * written);
   const size = (name: string): number => readFileSync(join(path('trained'), name)).length;
   await saveAsIs(trained, path('trained'));
   expect(written).toBeLessThan(0.6 * readdirSync(path('trained')).reduce((sum, name) => sum + size(name), 0));
@@ -118,6 +122,35 @@ test('files are written, loaded and converted, and give the same answers', async
     /layer 'stem' \(FrozenDSConv2D\) is quantized already; expected a float network/,
   );
   x.dispose();
+});
+
+test('a file that is damaged is refused by what is wrong', async () => {
+  const bytes = await toOneFile(await freeze(sequentialModel()));
+  const { tensors, metadata } = readSafetensors(bytes, 'it');
+  const damaged = (change: { tensors?: typeof tensors; metadata?: [string, string][] }): Uint8Array =>
+    writeSafetensors(change.tensors ?? tensors, new Map([...metadata, ...(change.metadata ?? [])]));
+  const refused = (file: Uint8Array, message: RegExp): void => {
+    expect(() => fromOneFile(file, 'small.safetensors')).toThrow(FileFormatError);
+    expect(() => fromOneFile(file, 'small.safetensors')).toThrow(message);
+  };
+  refused(bytes.subarray(0, 100), /^small.safetensors: /);
+  refused(writeSafetensors(tensors), /the metadata has no 'format'; expected a LayersModel in one file/);
+  refused(
+    damaged({ metadata: [['format', 'dsconv-network']] }),
+    /format is "dsconv-network"; expected 'dsconv-la/,
+  );
+  refused(damaged({ metadata: [['topology', '{']] }), /topology is not JSON/);
+  refused(damaged({ metadata: [['weights', '{}']] }), /topology or weights are no object and list/);
+  refused(damaged({ metadata: [['weights', '[{"name":"a"}]']] }), /a weight is {"name":"a"}; expected name/);
+  const filter = tensors.get('stem/filter')!;
+  const others = new Map(tensors);
+  others.delete('stem/filter');
+  refused(damaged({ tensors: others }), /weight 'stem\/filter' is missing; expected U8 \[bytes\]/);
+  const short = { ...filter, shape: [filter.shape[0]! - 1], data: filter.data.slice(1) };
+  refused(
+    damaged({ tensors: new Map([...tensors, ['stem/filter', short]]) }),
+    /weight 'stem\/filter' is cut off; expected 5 strings/,
+  );
 });
 
 test('freezing owns what it makes and nothing else; the trained model learns on', async () => {
