@@ -227,7 +227,7 @@ describe('finetune', () => {
   });
 
   it.each([
-    [['--model', 'FLOAT'], /--bits is missing for the float model/],
+    [['--model', 'FLOAT'], /--bits is missing for .*from float weights/],
     [['--model', 'QUANTIZED', '--bits', '4'], /--bits is 4 with a model that is quantized/],
     [['--model', 'QUANTIZED', '--epochs', '0'], /--epochs is 0; expected at least 1/],
     [['--model', 'FLOAT', '--bits', '4', '--classes', '1'], /--classes is 1/],
@@ -238,6 +238,31 @@ describe('finetune', () => {
     );
     expect(run.code).toBe(1);
     expect(run.err).toMatch(message);
+  });
+
+  it('trains from scratch what the model is only the plan of', async () => {
+    const run = await finetune(
+      's.safetensors',
+      '--model',
+      quantized,
+      '--from-scratch',
+      '--bits',
+      '4',
+      '--block',
+      '16',
+      '--validate',
+      path('test'),
+      '--epochs',
+      '12',
+      '--rate',
+      '0.01',
+      '--weight-decay',
+      '0.1',
+      '--json',
+    );
+    expect(run.err).toBe('');
+    expect(run.code).toBe(0);
+    expect(run.json<{ bestScore: number }>().bestScore).toBeGreaterThan(0.8);
   });
 
   it('refuses classes that the network does not have, and pictures without labels', async () => {

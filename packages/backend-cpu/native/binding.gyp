@@ -10,7 +10,7 @@
     {
       "target_name": "dsconv_cpu",
       "sources": [
-        "src/addon.cc", "src/addon_eager.cc", "src/addon_filter.cc", "src/addon_plan.cc", "src/addon_training.cc", "src/convolve.cc", "src/depthwise.cc", "src/depthwise_fused.cc", "src/dispatch.cc",
+        "src/addon.cc", "src/addon_eager.cc", "src/addon_filter.cc", "src/addon_plan.cc", "src/addon_training.cc", "src/batch_norm.cc", "src/convolve.cc", "src/depthwise.cc", "src/depthwise_fused.cc", "src/dispatch.cc",
         "src/dsconv2d.cc", "src/executor.cc", "src/filter.cc", "src/float_conv.cc", "src/kernels_portable.cc", "src/ops.cc", "src/output.cc", "src/peaks.cc", "src/plan.cc",
         "src/plan_steps.cc", "src/rows.cc", "src/self_test.cc", "src/stem.cc", "src/thread_pool.cc", "src/tiling.cc", "src/training.cc",
       ],

@@ -216,6 +216,37 @@ export interface DSConvNative {
     block: number,
     mantissa: number,
   ): void;
+  /** Mean and variance (of the population) of every channel of x `[rows, channels]`; at least one row. */
+  batchMoments(x: Floats, mean: Floats, variance: Floats, rows: number, channels: number): void;
+
+  /** `y = (x - mean) / √(variance + epsilon) * gamma + beta`; y may be x. */
+  batchNormalize(
+    x: Floats,
+    y: Floats,
+    mean: Floats,
+    variance: Floats,
+    gamma: Floats,
+    beta: Floats,
+    epsilon: number,
+    rows: number,
+    channels: number,
+  ): void;
+
+  /** The gradient of `batchNormalize` with mean and variance of x itself; dx may be dy. */
+  batchNormGradient(
+    x: Floats,
+    dy: Floats,
+    dx: Floats,
+    dgamma: Floats,
+    dbeta: Floats,
+    mean: Floats,
+    variance: Floats,
+    gamma: Floats,
+    epsilon: number,
+    rows: number,
+    channels: number,
+  ): void;
+
   /** y `[outer, inner]` is the sum over the middle axis of x `[outer, middle, inner]`. */
   sum(x: Floats, y: Floats, outer: number, middle: number, inner: number): void;
   /** Copies a box of `size` from `xFrom` in x to `yFrom` in y, both row-major of 1 to 6 axes. The rest of y stays. */

@@ -85,6 +85,27 @@ export interface ExtraKernels {
     channels: number,
     format: { bits: number; blockSize: number; groups: number },
   ): void;
+  /** Mean and variance of every channel of `[rows, channels]`. */
+  batchMoments(x: Operand, mean: Operand, variance: Operand, rows: number, channels: number): void;
+  /** `y = (x - mean) / √(variance + ε) * gamma + beta`. */
+  batchNormalize(given: BatchNormOperands, beta: Operand, y: Operand): void;
+  /** Its gradient where mean and variance are those of x: fills `dx`, `dgamma` and `dbeta`. */
+  batchNormGradient(
+    given: BatchNormOperands,
+    dy: Operand,
+    gradients: { dx: Operand; dgamma: Operand; dbeta: Operand },
+  ): void;
+}
+
+/** Rows of channels, and the numbers by which they are normalized. */
+export interface BatchNormOperands {
+  x: Operand;
+  mean: Operand;
+  variance: Operand;
+  gamma: Operand;
+  epsilon: number;
+  rows: number;
+  channels: number;
 }
 
 /** Where a box lies in two row-major tensors of 1 to 6 axes. */

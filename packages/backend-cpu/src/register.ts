@@ -21,6 +21,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import { DSConvCpuBackend } from './backend.js';
 import type { Engine } from './engine.js';
+import { batchNormKernels } from './kernels/batch-norm.js';
 import { bfpKernels } from './kernels/bfp-round.js';
 import { boxKernels } from './kernels/boxes.js';
 import { convKernels } from './kernels/conv2d.js';
@@ -45,6 +46,7 @@ const PRIORITY = 0;
 const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
   ...dsconvKernels,
   ...bfpKernels,
+  ...batchNormKernels,
   ...boxKernels,
   sumKernel,
   ...convKernels,

@@ -102,6 +102,7 @@ export function validCalls(native: DSConvNative): ValidCall[] {
   const y = () => new Float32Array(20 * 40);
   const tail = [floats(40), null, floats(40), 0.2];
   const prelu = { 7: 5 };
+  const ones = (length: number) => new Float32Array(length).fill(1);
   return [
     { name: 'packDSConv2d', args: [packing(24, 40)], outputs: [] },
     { name: 'packDSDepthwise', args: [depthwisePacking(24)], outputs: [] },
@@ -121,6 +122,17 @@ export function validCalls(native: DSConvNative): ValidCall[] {
     { name: 'maxPoolGradient', args: [x, x, y(), window], outputs: [2] },
     { name: 'avgPoolGradient', args: [x, y(), window], outputs: [1] },
     { name: 'bfpGradient', args: [x, floats(20 * 24), y(), 20, 24, 1, 16, 8], outputs: [2] },
+    { name: 'batchMoments', args: [x, new Float32Array(24), new Float32Array(24), 20, 24], outputs: [1, 2] },
+    {
+      name: 'batchNormalize',
+      args: [x, y(), floats(24), ones(24), floats(24), floats(24), 1e-5, 20, 24],
+      outputs: [1],
+    },
+    {
+      name: 'batchNormGradient',
+      args: [x, x, y(), y(), y(), floats(24), ones(24), floats(24), 1e-5, 20, 24],
+      outputs: [2, 3, 4],
+    },
     {
       name: 'matMul',
       args: [x, floats(960), y(), 1, 20, 24, 40, false, false, 0, 0, floats(40), 1, 0.2, null],

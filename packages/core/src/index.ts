@@ -1,7 +1,4 @@
-export {
-  type BatchNormParameters,
-  foldBatchNorm,
-} from './batch-norm.js';
+export { type BatchNormParameters, foldBatchNorm } from './batch-norm.js';
 export { type BfpFormat, type BfpTensor, bfpGradient, quantizeBfp, roundToBfp } from './bfp.js';
 export { BFP_ROUND, BFP_ROUND_GRADIENT, bfpRound } from './bfp-round.js';
 export { packBits, packedByteLength, unpackBits } from './bit-packing.js';
@@ -39,6 +36,7 @@ export {
   UnsupportedError,
 } from './errors.js';
 export { DSConvFilter, type DSConvFilterParts, type FilterKind, type ShifterName } from './filter.js';
+export { combinedScales, combinedShiftBias, FilterCache } from './filter-cache.js';
 export { fromFloat16Bits, roundToFloat16, toFloat16Bits } from './float16.js';
 export {
   type ConvGeometry,
@@ -46,6 +44,14 @@ export {
   type Padding,
   resolveGeometry,
 } from './geometry.js';
+export {
+  BATCH_MOMENTS,
+  BATCH_NORM_GRADIENT,
+  BATCH_NORMALIZE,
+  batchMoments,
+  type Moments,
+  normalizeBatch,
+} from './normalize-batch.js';
 export { compile, compilePlan, type Plan } from './plan.js';
 export {
   PER_CHANNEL_BELOW,

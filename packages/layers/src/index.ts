@@ -13,6 +13,7 @@ export { freeze } from './keras/freeze.js';
 export type { LayerPadding, QuantizationArgs, ShifterArgs } from './keras/settings.js';
 export { type LayerChoice, type ToDSConvOptions, toDSConv } from './keras/to-dsconv.js';
 export { type TorchDSConvOptions, type TorchTensor, torchDSConv } from './keras/torch-dsconv.js';
+export { freshNetwork } from './network/fresh-network.js';
 export { replaceHead } from './network/replace-head.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';

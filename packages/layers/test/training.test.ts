@@ -11,6 +11,7 @@ import {
   batchesOf,
   DivergedError,
   finetune,
+  freshNetwork,
   gradually,
   type PictureSource,
   type ResumePoint,
@@ -105,7 +106,7 @@ describe('finetune', () => {
       source,
       epochs: 4,
       batchSize: 16,
-      learningRate: 3e-3,
+      learningRate: 1e-2,
       augmentation: { shift: 1 },
       validate: (network) => accuracy(network, others),
       onStep: (progress) => steps.push(progress),
@@ -120,6 +121,39 @@ describe('finetune', () => {
     const frozen = await student.freeze();
     expect(Math.abs((await accuracy(frozen, others)) - after)).toBeLessThanOrEqual(2 / 64);
     student.dispose();
+  });
+
+  test('learns from scratch, batch normalizations too', async () => {
+    const float = freshNetwork(floatNetwork(), { seed: 5 });
+    expect(float.weights.get('conv1')!.filter).not.toEqual(
+      freshNetwork(floatNetwork(), { seed: 6 }).weights.get('conv1')!.filter,
+    );
+    const student = new TrainableNetwork(quantized(float, 4), { float, batchNorm: 'restored' });
+    const [source, others] = [quarters(96, 3), quarters(64, 4)];
+    await finetune(student, { source, epochs: 12, batchSize: 16, learningRate: 1e-2, weightDecay: 0.1 });
+    const after = await accuracy(student, others);
+    expect(after).toBeGreaterThan(0.9);
+    const frozen = await student.freeze();
+    expect(Math.abs((await accuracy(frozen, others)) - after)).toBeLessThanOrEqual(2 / 64);
+    student.dispose();
+  });
+
+  test('filters decay by rate times share, and nothing else does', async () => {
+    const student = new TrainableNetwork(quantized(floatNetwork(), 4));
+    const [name, layer] = [...student.byName][3]!;
+    const state = new Map(layer!.state);
+    const before = await takeSnapshot(state);
+    layer.shrink(0.25);
+    const after = await takeSnapshot(state);
+    for (const [part, { values }] of before) {
+      const wanted = part === `${name}/filter` ? values.map((value) => 0.75 * value) : values;
+      expect(after.get(part)!.values).toEqual(wanted);
+    }
+    student.dispose();
+    const options = { source: quarters(16, 3), weightDecay: -1 };
+    await expect(finetune(student, options)).rejects.toThrow(
+      /weightDecay is -1; expected a number of at least 0/,
+    );
   });
 
   test('is the same for the same seed, and another for another', async () => {

@@ -1,6 +1,6 @@
 import { quantizeNetwork } from '@dsconv/converter';
 import { InvalidArgumentError } from '@dsconv/core';
-import { finetune, gradually, replaceHead, TrainableNetwork } from '@dsconv/layers';
+import { finetune, freshNetwork, gradually, replaceHead, TrainableNetwork } from '@dsconv/layers';
 import type { Network } from '@dsconv/models';
 import { Option } from 'commander';
 import { useBackend } from '../backends.js';
@@ -10,6 +10,7 @@ import { openDataSet } from '../data-sets/index.js';
 import { DataSetError } from '../errors.js';
 import { openNetwork } from '../networks.js';
 import { checkRange, integer, numbers, withCommonOptions } from '../options.js';
+import { positive } from '../targets.js';
 import { loadGradients } from '../training/gradients.js';
 import { checkTrainingOptions, type TrainingOptions, withTrainingOptions } from '../training/options.js';
 import { type OpenedSource, openSource } from '../training/picture-source.js';
@@ -24,6 +25,8 @@ interface FinetuneOptions extends TrainingOptions {
   block?: number;
   bitsByEpoch?: number[];
   batchNorm: 'frozen' | 'restored';
+  fromScratch: boolean;
+  weightDecay: number;
   classes?: number;
 }
 
@@ -42,6 +45,8 @@ export const registerFinetune: RegisterCommand = (program, context) => {
       numbers,
     )
     .option('--classes <n>', 'replace the classifier of a float model by one for a new task', integer)
+    .option('--from-scratch', 'begin with random weights; of the model only the kind is used', false)
+    .option('--weight-decay <number>', 'how fast filters shrink by themselves', positive, 0)
     .addOption(
       new Option('--batch-norm <how>', 'folded as it is, or a layer of its own again')
         .choices(['frozen', 'restored'])
@@ -68,10 +73,13 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
   const open = (path: string, part: 'train' | 'test') => openLabelled(path, part, network, options, context);
   const training = await open(options.data, 'train');
   const validation = options.validate === undefined ? null : (await open(options.validate, 'test')).source;
-  const { scales, batchNorm, bitsByEpoch } = options;
+  const { scales, bitsByEpoch, weightDecay, fromScratch } = options;
+  // Random weights cannot learn without it.
+  const batchNorm = fromScratch ? 'restored' : options.batchNorm;
   const schedule = bitsByEpoch && gradually({ bits: bitsByEpoch });
   const student = new TrainableNetwork(network, { ...(float ? { float } : {}), scales, batchNorm });
   const extra = {
+    weightDecay,
     ...(teacher ? { teacher } : {}),
     ...(schedule ? { schedule } : {}),
     ...(validation ? { validate: agreementWith(validation, (n) => validation.label!(n)) } : {}),
@@ -81,7 +89,7 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
       student,
       training,
       scoreName: 'top-1',
-      settings: { command: 'finetune', batchNorm, bitsByEpoch },
+      settings: { command: 'finetune', batchNorm, bitsByEpoch, weightDecay, fromScratch },
       train: (call) => finetune(student, { ...call, ...extra }),
     },
     options,
@@ -114,7 +122,7 @@ async function openNetworks(
   const { bits, block: blockSize = 64, classes } = options;
   const opened = await openNetwork(options.model);
   const given = options.teacher === undefined ? null : await openNetwork(options.teacher);
-  if (opened.isQuantized) {
+  if (opened.isQuantized && !options.fromScratch) {
     const needless = { '--bits': bits, '--block': options.block, '--classes': classes };
     for (const [name, value] of Object.entries(needless)) {
       if (value !== undefined) {
@@ -127,12 +135,14 @@ async function openNetworks(
   }
   if (bits === undefined) {
     throw new InvalidArgumentError(
-      `--bits is missing for the float model '${options.model}'; expected 2 to 8`,
+      `--bits is missing for '${options.model}', which is trained ${options.fromScratch ? 'from scratch' : 'from float weights'}; expected 2 to 8`,
     );
   }
-  const float = classes === undefined ? opened : replaceHead(opened, classes, { seed: options.seed });
+  const { seed, fromScratch } = options;
+  const start = fromScratch ? freshNetwork(opened, { seed }) : opened;
+  const float = classes === undefined ? start : replaceHead(start, classes, { seed });
   // The float weights go on as shadow weights, so that their channels must not be scaled for rounding.
   const { network } = await quantizeNetwork(float, { bits, blockSize, rangeScaling: false });
   // What was never trained for these classes has nothing to teach.
-  return { network, float, teacher: given ?? (classes === undefined ? float : null) };
+  return { network, float, teacher: given ?? (classes === undefined && !fromScratch ? float : null) };
 }

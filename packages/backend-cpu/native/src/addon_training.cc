@@ -1,5 +1,6 @@
 // The synchronous entry points that training uses.
 #include "addon.h"
+#include "batch_norm.h"
 #include "training.h"
 
 namespace dsconv {
@@ -66,10 +67,58 @@ void pool_gradient(const Napi::CallbackInfo& info, bool max) {
   });
 }
 
+struct Rows {
+  int64_t rows, channels, size;
+};
+
+Rows rows_of(const Napi::Value& rows, const Napi::Value& channels) {
+  const int64_t r = integer_of(rows, "rows", 1, kMost), c = integer_of(channels, "channels", 1, 1 << 24);
+  if (double(r) * double(c) > double(kMost)) fail_range("x is too large");
+  return {r, c, r * c};
+}
+
+float epsilon_of(const Napi::Value& value) {
+  const double epsilon = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(epsilon >= 0)) fail_argument("epsilon is no number of at least 0");
+  return float(epsilon);
+}
+
+void moments(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const Rows n = rows_of(info[3], info[4]);
+    const Floats x = floats_of(info[0], "x", n.size), mean = floats_of(info[1], "mean", n.channels), variance = floats_of(info[2], "variance", n.channels);
+    batch_moments(x.data, mean.data, variance.data, n.rows, n.channels);
+  });
+}
+
+void normalize(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const Rows n = rows_of(info[7], info[8]);
+    const float epsilon = epsilon_of(info[6]);
+    const Floats x = floats_of(info[0], "x", n.size), y = floats_of(info[1], "y", n.size), mean = floats_of(info[2], "mean", n.channels);
+    const Floats variance = floats_of(info[3], "variance", n.channels), gamma = floats_of(info[4], "gamma", n.channels), beta = floats_of(info[5], "beta", n.channels);
+    batch_normalize(x.data, y.data, mean.data, variance.data, gamma.data, beta.data, epsilon, n.rows, n.channels);
+  });
+}
+
+void normalize_gradient(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const Rows n = rows_of(info[9], info[10]);
+    const float epsilon = epsilon_of(info[8]);
+    const Floats x = floats_of(info[0], "x", n.size), dy = floats_of(info[1], "dy", n.size), dx = floats_of(info[2], "dx", n.size);
+    const Floats dgamma = floats_of(info[3], "dgamma", n.channels), dbeta = floats_of(info[4], "dbeta", n.channels), mean = floats_of(info[5], "mean", n.channels);
+    const Floats variance = floats_of(info[6], "variance", n.channels), gamma = floats_of(info[7], "gamma", n.channels);
+    batch_norm_gradient(x.data, dy.data, dx.data, dgamma.data, dbeta.data, mean.data, variance.data, gamma.data, epsilon, n.rows, n.channels);
+  });
+}
+
 }  // namespace
 
 void define_training(Napi::Env env, Napi::Object exports) {
   exports.Set("bfpGradient", Napi::Function::New(env, bfp_gradient_rows));
+  exports.Set("batchMoments", Napi::Function::New(env, moments));
+  exports.Set("batchNormalize", Napi::Function::New(env, normalize));
+  exports.Set("batchNormGradient", Napi::Function::New(env, normalize_gradient));
   exports.Set("sum", Napi::Function::New(env, sum));
   exports.Set("copyBox", Napi::Function::New(env, box));
   exports.Set("maxPoolGradient", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { pool_gradient(info, true); }));

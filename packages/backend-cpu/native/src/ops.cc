@@ -143,7 +143,12 @@ void unary(int op, const float* x, float* y, int64_t n, float alpha, const float
     case kPrelu: return binary_loop(x, alphas, y, n, period, [](float v, float a) { return v < 0 ? a * v : v; });
     case kSigmoid: return unary_loop(x, y, n, [](float v) { return 1 / (1 + std::exp(-v)); });
     case kTanh: return unary_loop(x, y, n, [](float v) { return std::tanh(v); });
-    case kStep: return unary_loop(x, y, n, [alpha](float v) { return v > 0 ? 1 : v != v ? v : alpha; });
+    // In integers, as compilers keep branches for comparisons of floats, and signs are hard to predict.
+    case kStep:
+      return unary_loop(x, y, n, [alpha](float v) {
+        const float step = int32_t(bits_of(v)) > 0 ? 1.0f : alpha;
+        return (bits_of(v) & 0x7fffffffu) > 0x7f800000u ? v : step;
+      });
     case kSquare: return unary_loop(x, y, n, [](float v) { return v * v; });
     case kSqrt: return unary_loop(x, y, n, [](float v) { return std::sqrt(v); });
     case kRsqrt: return unary_loop(x, y, n, [](float v) { return 1 / std::sqrt(v); });

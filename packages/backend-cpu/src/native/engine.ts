@@ -1,7 +1,8 @@
 /** The native tier: tensors are typed arrays, kernels a Node-API addon. */
-import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
+import { type Activation, type ConvGeometry, type DSConvFilter, FilterCache } from '@dsconv/core';
 import type { DSConvNative, PackedFilter } from '../../native/interface.js';
 import type {
+  BatchNormOperands,
   BinaryCode,
   Box,
   ConvolutionCall,
@@ -14,7 +15,6 @@ import type {
   Operand,
   TrainingUnaryCode,
 } from '../engine.js';
-import { FilterCache } from '../filter-cache.js';
 import { TensorEntry } from '../tensor-entry.js';
 import { ArrayPool } from './array-pool.js';
 import { callRecord, windowOf } from './call-record.js';
@@ -227,6 +227,40 @@ export class NativeEngine implements Engine, ExtraKernels {
   ): void {
     const [source, from, to] = [x, dy, dx] as [Float32Array, Float32Array, Float32Array];
     this.native.bfpGradient(source, from, to, pixels, channels, groups, blockSize, bits);
+  }
+
+  batchMoments(x: Operand, mean: Operand, variance: Operand, rows: number, channels: number): void {
+    const [from, means, variances] = [x, mean, variance] as [Float32Array, Float32Array, Float32Array];
+    this.native.batchMoments(from, means, variances, rows, channels);
+  }
+
+  batchNormalize(given: BatchNormOperands, beta: Operand, y: Operand): void {
+    const { x, mean, variance, gamma } = given as Record<'x' | 'mean' | 'variance' | 'gamma', Float32Array>;
+    const [shift, to] = [beta as Float32Array, y as Float32Array];
+    const { epsilon, rows, channels } = given;
+    this.native.batchNormalize(x, to, mean, variance, gamma, shift, epsilon, rows, channels);
+  }
+
+  batchNormGradient(
+    given: BatchNormOperands,
+    dy: Operand,
+    gradients: { dx: Operand; dgamma: Operand; dbeta: Operand },
+  ): void {
+    const { x, mean, variance, gamma } = given as Record<'x' | 'mean' | 'variance' | 'gamma', Float32Array>;
+    const { dx, dgamma, dbeta } = gradients as Record<'dx' | 'dgamma' | 'dbeta', Float32Array>;
+    const { epsilon, rows, channels } = given;
+    const statistics = [mean, variance, gamma] as const;
+    this.native.batchNormGradient(
+      x,
+      dy as Float32Array,
+      dx,
+      dgamma,
+      dbeta,
+      ...statistics,
+      epsilon,
+      rows,
+      channels,
+    );
   }
 
   memory(): Record<string, number> {

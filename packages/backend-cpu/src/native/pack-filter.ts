@@ -1,6 +1,5 @@
-import type { DSConvFilter } from '@dsconv/core';
+import { combinedScales, combinedShiftBias, type DSConvFilter } from '@dsconv/core';
 import type { DSConvNative, PackedFilter } from '../../native/interface.js';
-import { combinedScales, combinedShiftBias } from '../filter-cache.js';
 
 /** From a filter to the addon's own layout (native/README.md); the caller disposes of it. */
 export function packFilter(native: DSConvNative, filter: DSConvFilter, groups: number): PackedFilter {

@@ -1,7 +1,6 @@
 /** The WebAssembly tiers: tensors in the module's heap, one call record for all convolutions. */
-import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
+import { type Activation, type ConvGeometry, type DSConvFilter, FilterCache } from '@dsconv/core';
 import type { BinaryCode, ConvolutionCall, Engine, MatMulCall, Operand } from '../engine.js';
-import { FilterCache } from '../filter-cache.js';
 import { TensorEntry } from '../tensor-entry.js';
 import type { WasmHeap } from './heap.js';
 import { ACTIVATION, BINARY, CALL, type Ptr } from './interface.js';

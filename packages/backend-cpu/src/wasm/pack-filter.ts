@@ -1,6 +1,6 @@
 /** From a filter to the panel layout of the WebAssembly kernels (wasm/README.md). */
-import type { DSConvFilter } from '@dsconv/core';
-import { combinedScales, combinedShiftBias } from '../filter-cache.js';
+import { combinedScales, combinedShiftBias, type DSConvFilter } from '@dsconv/core';
+
 import type { WasmHeap } from './heap.js';
 import { type Ptr, SCALE, type Status } from './interface.js';
 

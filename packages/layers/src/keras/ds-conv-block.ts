@@ -1,6 +1,7 @@
+import { batchMoments, normalizeBatch } from '@dsconv/core';
 import { add, mul, rsqrt, serialization, sub, type Tensor1D, type Tensor4D } from '@tensorflow/tfjs-core';
 import { initializers, type LayerVariable, type Shape } from '@tensorflow/tfjs-layers';
-import { EPSILON, momentsOf, normalizeBatch } from '../network/batch-norm.js';
+import { EPSILON } from '../network/batch-norm.js';
 import { DSConv2D, type DSConv2DArgs } from './ds-conv2d.js';
 import type { NormTensors } from './ds-convolution.js';
 import type { LayerPadding } from './settings.js';
@@ -53,14 +54,14 @@ export class DSConvBlock extends DSConv2D {
       const factor = mul(gamma, rsqrt(add(this.movingVariance.read(), EPSILON)));
       return add(mul(y, factor), sub(beta, mul(this.movingMean.read(), factor)));
     }
-    const moments = momentsOf(y);
+    const moments = batchMoments(y);
     const move = (variable: LayerVariable, value: Tensor1D): void => {
       const old = variable.read();
       variable.write(add(old, mul(sub(value, old), 1 - this.momentum)));
     };
     move(this.movingMean, moments.mean);
     move(this.movingVariance, moments.variance);
-    return normalizeBatch(y, moments, gamma, beta);
+    return normalizeBatch(y, moments, gamma, beta, EPSILON);
   }
 
   protected override normTensors(): NormTensors {

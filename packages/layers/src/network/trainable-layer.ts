@@ -3,11 +3,9 @@ import { bfpRound, DSConvFilter, resolveGeometry } from '@dsconv/core';
 import { type LayerSpec, type LayerUse, type LayerWeights, outChannels } from '@dsconv/models';
 import {
   add,
-  div,
   mul,
   relu,
   relu6,
-  sub,
   type Tensor,
   type Tensor4D,
   tensor,
@@ -48,7 +46,10 @@ interface Quantized {
 }
 
 export class TrainableLayer {
+  /** Shadow weights divided by `gain`, so that a learning rate means the same for every channel of every layer. */
   private readonly filter: Variable;
+  /** `[outputs]`, or `[1, 1, channels, 1]` of a depthwise filter: what the weights of a channel are like, to a power of two. Not trained. */
+  private readonly gain: Tensor;
   private readonly bias: Variable | null;
   private readonly norm: BatchNorm | null;
   private readonly quantized: Quantized | null;
@@ -64,11 +65,12 @@ export class TrainableLayer {
     if (start.shadow && filter instanceof DSConvFilter) checkShadow(spec.name, start.shadow, filter);
     const values = start.shadow ?? (filter instanceof DSConvFilter ? filter.dequantize() : filter);
     this.quantized = filter instanceof DSConvFilter ? scoped(() => this.toVariables(filter)) : null;
-    const unshifted = tidy(() =>
-      this.unshift(tensor4d(values, [...shape] as [number, number, number, number])),
-    );
-    this.filter = variable(unshifted);
-    unshifted.dispose();
+    const channels = filter instanceof DSConvFilter && this.quantized?.channels ? filter : null;
+    const unshifted = channels ? unshift(values, channels) : values;
+    const sizes = channelSizes(unshifted, outChannels(spec));
+    this.gain = tensor(sizes, spec.kind === 'depthwise' ? [1, 1, sizes.length, 1] : [sizes.length]);
+    const relative = unshifted.map((value, n) => value / sizes[n % sizes.length]!);
+    this.filter = ownVariable(tensor4d(relative, [...shape] as [number, number, number, number]));
     this.norm = start.restoreNorm && statistics ? restored(statistics, bias, outChannels(spec)) : null;
     this.bias = bias && !this.norm ? ownVariable(tensor1d(bias)) : null;
     if (filter instanceof DSConvFilter && start.shadow) this.refit();
@@ -98,13 +100,6 @@ export class TrainableLayer {
     };
   }
 
-  /** Weights before the shifters of the channels. */
-  private unshift(w: Tensor4D): Tensor4D {
-    const channels = this.quantized?.channels;
-    if (!channels) return w;
-    return div(channels.shift ? sub(w, channels.shift) : w, channels.scale);
-  }
-
   /** What an optimizer moves. */
   get trainable(): Variable[] {
     const norm = this.norm ? [this.norm.gamma, this.norm.beta] : [];
@@ -122,11 +117,16 @@ export class TrainableLayer {
     );
   }
 
+  /** The shadow weights. */
+  private get shadow(): Tensor4D {
+    return mul(this.filter, this.gain);
+  }
+
   /** Brings the scales up to date with the weights: one step of least squares. With a bias per block they are left alone. */
   refit(): void {
     const q = this.quantized;
     if (!q || q.kdsBias) return;
-    tidy(() => q.kds.assign(refitScales(this.filter as unknown as Tensor4D, q.kds, q.bits, q.partition)));
+    tidy(() => q.kds.assign(refitScales(this.shadow, q.kds, q.bits, q.partition)));
   }
 
   get bits(): number | null {
@@ -138,7 +138,12 @@ export class TrainableLayer {
     const q = this.quantized;
     if (!q) return;
     q.bits = bits;
-    tidy(() => q.kds.assign(fitScales(this.filter as unknown as Tensor4D, bits, q.partition)));
+    tidy(() => q.kds.assign(fitScales(this.shadow, bits, q.partition)));
+  }
+
+  /** Multiplies the shadow weights by `1 - share`. */
+  shrink(share: number): void {
+    tidy(() => this.filter.assign(mul(this.filter, 1 - share)));
   }
 
   setScaleTraining(scales: ScaleTraining): void {
@@ -147,7 +152,7 @@ export class TrainableLayer {
 
   /** ŵ, or the float filter of a layer that is not quantized. */
   private rounded(): Tensor4D {
-    const w = this.filter as unknown as Tensor4D;
+    const w = this.shadow;
     const q = this.quantized;
     if (!q) return w;
     const rounded = fakeQuantize(w, q.kds, q.kdsBias, q.bits, q.partition);
@@ -200,7 +205,7 @@ export class TrainableLayer {
   async freeze(): Promise<LayerWeights> {
     const folded = this.norm ? await this.norm.folded() : null;
     const bias = folded?.shift ?? (this.bias ? (await floatsOf(this.bias)).slice() : null);
-    const w = (await floatsOf(this.filter)).slice();
+    const w = await valuesOf(tidy(() => this.shadow));
     const q = this.quantized;
     const outputs = outChannels(this.spec);
     if (!q) {
@@ -216,9 +221,37 @@ export class TrainableLayer {
 
   dispose(): void {
     for (const [, tensor] of this.state) tensor.dispose();
+    this.gain.dispose();
     this.quantized?.channels?.scale.dispose();
     this.quantized?.channels?.shift?.dispose();
   }
+}
+
+/** Weights before the shifters of the channels. */
+function unshift(values: Float32Array, filter: DSConvFilter): Float32Array {
+  const [cds, cdsBias] = [filter.scales('cds')!, filter.scales('cdsBias')];
+  return values.map((value, n) => {
+    const o = n % cds.length;
+    return Math.fround(value - (cdsBias ? cdsBias[o]! : 0)) / cds[o]!;
+  });
+}
+
+/** The root of every channel's mean square as a power of two, by which dividing and multiplying is exact; 1 where all weights are 0. */
+function channelSizes(w: Float32Array, channels: number): Float32Array {
+  const squares = new Float64Array(channels);
+  w.forEach((value, n) => {
+    squares[n % channels]! += value * value;
+  });
+  return Float32Array.from(squares, (sum) =>
+    sum > 0 ? 2 ** Math.round(Math.log2((sum * channels) / w.length) / 2) : 1,
+  );
+}
+
+/** A tensor's floats, and an end of it. */
+async function valuesOf(t: Tensor): Promise<Float32Array> {
+  const values = (await floatsOf(t)).slice();
+  t.dispose();
+  return values;
 }
 
 /** A variable of a tensor that nothing else needs. */

@@ -150,6 +150,11 @@ export class TrainableNetwork {
       if (layer.bits !== null && choose(name, layer.bits)) layer.setBits(bits);
   }
 
+  /** Multiplies the shadow weights of all filters by `1 - share`. */
+  shrinkFilters(share: number): void {
+    for (const layer of this.live.values()) layer.shrink(share);
+  }
+
   /** Keeps all scales as they are from now on. */
   freezeScales(): void {
     for (const layer of this.live.values()) layer.setScaleTraining('frozen');

@@ -85,6 +85,8 @@ export interface TrainOptions {
   optimizer: Optimizer;
   /** Sets the rate of an optimizer; TensorFlow.js' own optimizers have it as `learningRate`. */
   rate: (progress: number) => number;
+  /** Share by which filters shrink at a step of rate 1, beside what the loss asks for (Loshchilov and Hutter, arXiv 1711.05101). Default 0. */
+  weightDecay?: number;
   epochs: number;
   batchSize: number;
   /** Order and augmentation follow from it. Default 1. */
@@ -121,8 +123,12 @@ export interface TrainResult {
  */
 export async function train(network: TrainableNetwork, options: TrainOptions): Promise<TrainResult> {
   const { source, epochs, batchSize, seed = 1, augmentation, validate, patience = Infinity } = options;
+  const { weightDecay = 0 } = options;
   if (!Number.isInteger(epochs) || epochs < 1) {
     throw new InvalidArgumentError(`epochs is ${epochs}; expected a positive integer`);
+  }
+  if (!(weightDecay >= 0)) {
+    throw new InvalidArgumentError(`weightDecay is ${weightDecay}; expected a number of at least 0`);
   }
   const perEpoch = batchCount(source, batchSize);
   const loop = new Loop(network, options, perEpoch);
@@ -225,6 +231,7 @@ class Loop {
       this.step++;
       if (!Number.isFinite(loss)) throw new DivergedError(this.step, loss, firstNotFinite(network, x));
       options.optimizer.applyGradients(grads);
+      if (options.weightDecay) network.shrinkFilters(rate * options.weightDecay);
       this.pictures += batch.shape[0];
       const accuracy = batch.labels && logits ? await accuracyOf(logits, batch.labels) : null;
       this.report(loss, accuracy, rate);

@@ -1,5 +1,5 @@
 /** One packing per filter, made at first use and kept as long as the filter lives. */
-import type { DSConvFilter } from '@dsconv/core';
+import type { DSConvFilter } from './filter.js';
 
 /** Packings of one filter by the number of groups, on which the tiles depend. */
 type Packings<P> = Map<number, P>;
