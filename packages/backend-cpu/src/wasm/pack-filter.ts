@@ -1,6 +1,5 @@
 /** From a filter to the panel layout of the WebAssembly kernels (wasm/README.md). */
 import { combinedScales, combinedShiftBias, type DSConvFilter } from '@dsconv/core';
-
 import type { WasmHeap } from './heap.js';
 import { type Ptr, SCALE, type Status } from './interface.js';
 
