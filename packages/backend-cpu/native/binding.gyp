@@ -14,6 +14,8 @@
         "src/dsconv2d.cc", "src/executor.cc", "src/filter.cc", "src/float_conv.cc", "src/kernels_portable.cc", "src/ops.cc", "src/output.cc", "src/peaks.cc", "src/plan.cc",
         "src/plan_steps.cc", "src/rows.cc", "src/self_test.cc", "src/stem.cc", "src/thread_pool.cc", "src/tiling.cc", "src/training.cc",
       ],
+      # Square roots and choices between two numbers become vectors; errno and floating-point exceptions, which nobody reads, would forbid that.
+      "cflags_cc": ["-fno-math-errno", "-fno-trapping-math"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "conditions": [

@@ -139,15 +139,15 @@ void unary(int op, const float* x, float* y, int64_t n, float alpha, const float
     case kRelu: return unary_loop(x, y, n, [](float v) { return v <= 0 ? 0 : v; });
     case kRelu6: return unary_loop(x, y, n, [](float v) { return v <= 0 ? 0 : v > 6 ? 6 : v; });
     case kSilu: return unary_loop(x, y, n, [](float v) { return v == -INFINITY ? 0 : v / (1 + std::exp(-v)); });
-    case kLeakyRelu: return unary_loop(x, y, n, [alpha](float v) { return v < 0 ? alpha * v : v; });
-    case kPrelu: return binary_loop(x, alphas, y, n, period, [](float v, float a) { return v < 0 ? a * v : v; });
+    // Signs are hard to predict: as masks of integers, which become vectors where comparisons of floats would stay branches.
+    case kLeakyRelu: return unary_loop(x, y, n, [alpha](float v) { return int32_t(bits_of(v)) < 0 ? alpha * v : v; });
+    case kPrelu: return binary_loop(x, alphas, y, n, period, [](float v, float a) { return int32_t(bits_of(v)) < 0 ? a * v : v; });
     case kSigmoid: return unary_loop(x, y, n, [](float v) { return 1 / (1 + std::exp(-v)); });
     case kTanh: return unary_loop(x, y, n, [](float v) { return std::tanh(v); });
-    // In integers, as compilers keep branches for comparisons of floats, and signs are hard to predict.
     case kStep:
-      return unary_loop(x, y, n, [alpha](float v) {
-        const float step = int32_t(bits_of(v)) > 0 ? 1.0f : alpha;
-        return (bits_of(v) & 0x7fffffffu) > 0x7f800000u ? v : step;
+      return unary_loop(x, y, n, [one = int32_t(bits_of(1.0f)), other = int32_t(bits_of(alpha))](float v) {
+        const int32_t bits = int32_t(bits_of(v)), step = bits > 0 ? one : other;
+        return float_of(uint32_t((bits & 0x7fffffff) > 0x7f800000 ? bits : step));
       });
     case kSquare: return unary_loop(x, y, n, [](float v) { return v * v; });
     case kSqrt: return unary_loop(x, y, n, [](float v) { return std::sqrt(v); });
