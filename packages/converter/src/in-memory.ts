@@ -1,6 +1,6 @@
 /** What needs no disk: the entry for programs in a browser, whose bundlers cannot follow Node's modules. */
 export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
-export { weightsOf } from './inspection/find-reference.js';
+export { findReference, weightsOf } from './inspection/find-reference.js';
 export {
   type InspectAgainstOptions,
   inspectAgainst,

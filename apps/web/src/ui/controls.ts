@@ -1,0 +1,110 @@
+/** Network, bits, block size and backends: the controls, and what they are set to. */
+import { bytes } from '@dsconv/converter/report';
+import { byId, element } from '../page/dom.js';
+import { BLOCK_SIZES, type Settings } from '../page/settings.js';
+import type { BackendChoice, NetworkChoice, NetworkInfo } from '../workers/api.js';
+
+const OWN = { id: 'url', title: 'A file of your own, by its address' };
+
+export class Controls {
+  private readonly bits = byId<HTMLInputElement>('bits');
+  private readonly block = byId<HTMLInputElement>('block');
+
+  /** @param onChange what differs now */
+  constructor(private readonly onChange: (change: Partial<Settings>) => void) {
+    const network = byId<HTMLSelectElement>('network');
+    network.addEventListener('change', () => {
+      this.showUrlForm(network.value === OWN.id);
+      onChange({ network: network.value, url: null, quantization: null, layer: null, sample: null });
+    });
+    byId('url-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const url = byId<HTMLInputElement>('url').value.trim();
+      onChange({ network: OWN.id, url, quantization: null, layer: null });
+    });
+    for (const slider of [this.bits, this.block]) slider.addEventListener('input', () => this.readSliders());
+    byId('as-shipped').addEventListener('click', () => {
+      onChange({ quantization: null });
+      this.bits.focus();
+    });
+    for (const name of ['backend', 'compare'] as const) {
+      byId<HTMLSelectElement>(name).addEventListener('change', ({ target }) => {
+        onChange({ [name]: (target as HTMLSelectElement).value });
+      });
+    }
+    const invert = byId<HTMLInputElement>('invert');
+    invert.addEventListener('change', () => onChange({ invert: invert.checked }));
+  }
+
+  showNetworks(choices: readonly NetworkChoice[], chosen: string): void {
+    const option = ({ id, title, shipped, floatBytes }: NetworkChoice): HTMLElement =>
+      element(
+        'option',
+        { value: id },
+        shipped ? title : `${title.replace(/,? for ImageNet-1k$/, '')} (${bytes(floatBytes)})`,
+      );
+    const groups = [
+      element('optgroup', { label: 'In this page' }, ...choices.filter(({ shipped }) => shipped).map(option)),
+      element('optgroup', { label: 'To download' }, ...choices.filter(({ shipped }) => !shipped).map(option)),
+      element('optgroup', { label: 'Elsewhere' }, element('option', { value: OWN.id }, OWN.title)),
+    ];
+    const select = byId<HTMLSelectElement>('network');
+    select.replaceChildren(...groups);
+    select.value = chosen;
+    this.showUrlForm(chosen === OWN.id);
+  }
+
+  showBackends(choices: readonly BackendChoice[], settings: { backend: string; compare: string }): void {
+    for (const [id, runs, chosen] of [
+      ['backend', 'quantized', settings.backend],
+      ['compare', 'float', settings.compare],
+    ] as const) {
+      const options = choices
+        .filter((choice) => choice.runs === runs)
+        .map(({ name, title, available }) =>
+          element(
+            'option',
+            { value: name, disabled: available ? null : '' },
+            available ? title : `${title} (not here)`,
+          ),
+        );
+      byId<HTMLSelectElement>(id).replaceChildren(...options);
+      byId<HTMLSelectElement>(id).value = chosen;
+    }
+    const missing = choices.filter(({ available }) => !available);
+    byId('backend-note').textContent = missing
+      .map(
+        ({ title, runs, reason }) =>
+          `${title} for ${runs === 'float' ? 'float' : 'DSConv'} is not offered: ${reason}.`,
+      )
+      .join(' ');
+  }
+
+  /** Puts the controls where the settings are. */
+  show({ quantization, invert, url }: Settings, info: NetworkInfo | null): void {
+    const { bits, blockSize } = quantization ?? info?.stored ?? { bits: 4, blockSize: 64 };
+    this.bits.value = `${bits}`;
+    this.block.value = `${Math.max(0, BLOCK_SIZES.indexOf(blockSize as (typeof BLOCK_SIZES)[number]))}`;
+    byId<HTMLInputElement>('invert').checked = invert;
+    if (url !== null) byId<HTMLInputElement>('url').value = url;
+    byId('as-shipped').hidden = quantization === null || !info?.stored;
+    this.showValues(bits, blockSize);
+  }
+
+  private readSliders(): void {
+    const bits = Number(this.bits.value);
+    const blockSize = BLOCK_SIZES[Number(this.block.value)]!;
+    this.showValues(bits, blockSize);
+    this.onChange({ quantization: { bits, blockSize } });
+  }
+
+  private showValues(bits: number, blockSize: number): void {
+    byId('bits-value').textContent = `${bits}`;
+    byId('block-value').textContent = `${blockSize}`;
+    this.block.setAttribute('aria-valuetext', `${blockSize}`);
+  }
+
+  private showUrlForm(isOwn: boolean): void {
+    byId('url-form').hidden = !isOwn;
+  }
+}

@@ -1,0 +1,167 @@
+/** What the two workers offer to the page. The runner answers for pictures; the studio quantizes and looks inside. */
+import type { Classification, LayerKind } from '@dsconv/models';
+
+/** Where a network comes from. */
+export type NetworkRequest =
+  /** In the models package. */
+  | { kind: 'shipped'; id: string }
+  /** Published float weights of the zoo; `base` is a mirror with the same paths. */
+  | { kind: 'zoo'; id: string; base: string | null }
+  /** A safetensors file of any server that lets pages read it, quantized or float. */
+  | { kind: 'url'; url: string };
+
+/** What the float network is. */
+export type FloatOrigin =
+  /** The float weights that the quantized ones were made from. */
+  | 'weights'
+  /** Nobody gave them: the quantized weights, written out as floats. */
+  | 'dequantized';
+
+export interface NetworkChoice {
+  id: string;
+  title: string;
+  shipped: boolean;
+  /** Of the float network, which is downloaded where it is not shipped. */
+  floatBytes: number;
+}
+
+export interface NetworkInfo {
+  name: string;
+  dataset: string | null;
+  labels: readonly string[];
+  channels: number;
+  size: number;
+  floatOrigin: FloatOrigin;
+  /** Bytes that were fetched, and those of the float network in our format. */
+  bytesFetched: number;
+  floatBytes: number;
+  /** Of the file as it came, where it was quantized. */
+  stored: { bits: number; blockSize: number; bytes: number } | null;
+}
+
+/** Null: as the file came. */
+export type Quantization = { bits: number; blockSize: number } | null;
+
+export interface LayerRow {
+  name: string;
+  kind: LayerKind;
+  shape: readonly number[];
+  weights: number;
+  bits: number;
+  /** Null for one scale per channel. */
+  blockSize: number | null;
+  bytes: number;
+  /** Of the weights, against float; null where nothing was lost. */
+  snrDb: number | null;
+}
+
+export interface Quantized {
+  /** Of the file. */
+  bytes: number;
+  bitsPerWeight: number;
+  layers: LayerRow[];
+  /** The file itself. */
+  file: Uint8Array<ArrayBuffer>;
+}
+
+/** A picture for the sample set. */
+export interface SamplePicture {
+  name: string;
+  blob: Blob;
+  invert: boolean;
+  /** The class that it is known to show, or null. */
+  truth: number | null;
+}
+
+/** The classes that both networks give for the samples, in their order. */
+export interface Evaluation {
+  float: number[];
+  quantized: number[];
+  /** Mean Kullback-Leibler divergence of the answers, nats per picture. */
+  divergence: number;
+}
+
+/** Values over `rows × columns` cells: output channels downwards, taps and input channels to the right. */
+export interface Grid {
+  rows: number;
+  columns: number;
+  /** RGBA. */
+  pixels: Uint8ClampedArray<ArrayBuffer>;
+  description: string;
+  /** What the ends of the colours stand for. */
+  low: number;
+  high: number;
+}
+
+export interface LayerView {
+  name: string;
+  shape: readonly number[];
+  kind: LayerKind;
+  snrDb: number | null;
+  /** SVG. */
+  histogram: string;
+  scales: Grid | null;
+  errors: Grid;
+  /** In the order of `shape`. */
+  exact: Float32Array<ArrayBuffer>;
+  found: Float32Array<ArrayBuffer>;
+}
+
+export interface StudioApi {
+  open(input: NetworkRequest): Promise<NetworkInfo>;
+  /** The float network's file. */
+  floatFile(input: null): Promise<Uint8Array<ArrayBuffer>>;
+  /** @throws SupersededError when it is called again before it is done */
+  quantize(input: Quantization): Promise<Quantized>;
+  /** Runs both networks on the samples, on the CPU. */
+  evaluate(input: readonly SamplePicture[]): Promise<Evaluation>;
+  layer(input: string): Promise<LayerView>;
+}
+
+export type Which = 'quantized' | 'float';
+
+export interface BackendChoice {
+  name: string;
+  title: string;
+  runs: Which;
+  available: boolean;
+  /** Why not, or what should be known about it. */
+  reason: string | null;
+}
+
+export interface RunRequest {
+  which: Which;
+  backend: string;
+}
+
+export interface Run {
+  classes: Classification[];
+  /** Tier inside the backend, where it has some. */
+  tier: string | null;
+  /** Milliseconds of this run, the picture already prepared. */
+  milliseconds: number;
+  /** Of the first run with this network on this backend, packing and compiling included. */
+  firstMilliseconds: number;
+  /** 'compiled', or why it is not. */
+  plan: string;
+}
+
+export interface Timing {
+  /** Median milliseconds. */
+  median: number;
+  runs: number;
+}
+
+export interface RunnerApi {
+  /** Those that are shipped or whose weights can be downloaded. */
+  networks(input: null): Promise<NetworkChoice[]>;
+  backends(input: null): Promise<BackendChoice[]>;
+  /** Reads a shipped network, quantized and float. */
+  openShipped(input: string): Promise<null>;
+  setFile(input: { which: Which; file: Uint8Array<ArrayBuffer>; labels: readonly string[] }): Promise<null>;
+  /** Decodes a picture, which is then the current one. */
+  picture(input: { name: string; blob: Blob; invert: boolean }): Promise<{ width: number; height: number }>;
+  run(input: RunRequest): Promise<Run>;
+  /** Runs again and again until it is known how long it takes, or another call waits. */
+  time(input: RunRequest): Promise<Timing>;
+}

@@ -1,0 +1,115 @@
+/** Which backends there are for the quantized and for the float network, and how to make one current. */
+import '@dsconv/backend-cpu';
+import {
+  BackendUnavailableError,
+  getDSConvBackend,
+  listDSConvBackends,
+  type Support,
+  selectBackend,
+} from '@dsconv/core';
+import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
+import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
+import { env, setBackend } from '@tensorflow/tfjs-core';
+import type { BackendChoice, Which } from './api.js';
+
+/** Backends of TensorFlow.js that run the float network for comparison. */
+const FLOAT_BACKENDS: Readonly<Record<string, { title: string; load: () => Promise<unknown> }>> = {
+  wasm: { title: 'TensorFlow.js, WebAssembly', load: loadWasm },
+  webgpu: { title: 'TensorFlow.js, WebGPU', load: () => import('@tensorflow/tfjs-backend-webgpu') },
+  cpu: { title: 'TensorFlow.js, plain JavaScript', load: async () => undefined },
+};
+
+const DSCONV_TITLES: Readonly<Record<string, string>> = { 'dsconv-cpu': 'CPU', webgpu: 'WebGPU' };
+
+/** Tiers that a page is offered beside the best one; the native one is not for browsers. */
+const PINNED = ['wasm-relaxed-simd', 'wasm-simd', 'js'];
+
+let loading: Promise<unknown> | null = null;
+
+/** Everything that registers DSConv backends, the CPU's being there already. */
+function loadPackages(): Promise<unknown> {
+  loading ??= Promise.resolve();
+  return loading;
+}
+
+/** All of them, each probed: those that cannot run here have a reason. */
+export async function listBackends(): Promise<BackendChoice[]> {
+  await loadPackages();
+  const choices: BackendChoice[] = [];
+  for (const name of listDSConvBackends()) {
+    if (name.includes('/')) continue;
+    const backend = getDSConvBackend(name)!;
+    const title = DSCONV_TITLES[name] ?? name;
+    choices.push({ name, title, runs: 'quantized', ...availability(await backend.probe()) });
+    if (!backend.pinTier) continue;
+    const tiers = (await backend.tiers()).filter(({ tier }) => PINNED.includes(tier));
+    for (const { tier, available, reason = null } of tiers) {
+      choices.push({
+        name: `${name}/${tier}`,
+        title: `${title}: ${tier}`,
+        runs: 'quantized',
+        available,
+        reason,
+      });
+    }
+  }
+  for (const [name, { title }] of Object.entries(FLOAT_BACKENDS)) {
+    const support = name === 'webgpu' ? await webGpuSupport() : true;
+    choices.push({ name, title, runs: 'float', ...availability(support) });
+  }
+  return choices;
+}
+
+function availability(support: Support): Pick<BackendChoice, 'available' | 'reason'> {
+  return support === true ? { available: true, reason: null } : { available: false, reason: support.reason };
+}
+
+async function webGpuSupport(): Promise<Support> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  if (!gpu) return { reason: 'this browser has no WebGPU' };
+  const adapter = await gpu.requestAdapter().catch(() => null);
+  return adapter ? true : { reason: 'there is no GPU that this browser would use' };
+}
+
+/**
+ * Makes a backend the current one of TensorFlow.js.
+ *
+ * @returns the tier in use inside it, where it has some
+ * @throws BackendUnavailableError with the reason
+ */
+export async function useBackend(which: Which, name: string): Promise<string | null> {
+  return which === 'quantized' ? useDSConv(name) : useFloat(name);
+}
+
+async function useDSConv(name: string): Promise<string | null> {
+  await loadPackages();
+  const [base, tier] = name.split('/') as [string, string | undefined];
+  if (tier !== undefined && !listDSConvBackends().includes(name)) getDSConvBackend(base)?.pinTier?.(tier);
+  return (await selectBackend([name])).tier;
+}
+
+async function useFloat(name: string): Promise<null> {
+  const backend = FLOAT_BACKENDS[name];
+  if (!backend) {
+    throw new BackendUnavailableError(
+      `backend '${name}' is not known; expected one of ${Object.keys(FLOAT_BACKENDS).join(', ')}`,
+    );
+  }
+  await backend.load();
+  if (!(await setBackend(name))) {
+    throw new BackendUnavailableError(`TensorFlow.js could not start its backend '${name}' in this browser`);
+  }
+  return null;
+}
+
+/** On one thread, as DSConv computes in a browser; and a bundled TensorFlow.js cannot start its threads, which it makes of its own source text. */
+async function loadWasm(): Promise<void> {
+  const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
+  env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+  setWasmPaths({
+    'tfjs-backend-wasm.wasm': plainWasm,
+    'tfjs-backend-wasm-simd.wasm': simdWasm,
+    // It asks for a name for each, and never loads this one.
+    'tfjs-backend-wasm-threaded-simd.wasm': simdWasm,
+  });
+}

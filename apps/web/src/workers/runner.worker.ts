@@ -1,0 +1,99 @@
+/** Answers for pictures. One thing at a time: TensorFlow.js has one current backend. */
+import { DSConvError } from '@dsconv/core';
+import {
+  createArchitecture,
+  listModels,
+  loadModel,
+  type RawImage,
+  storedSize,
+  writeNetwork,
+} from '@dsconv/models';
+import type { NetworkChoice, Run, RunnerApi, RunRequest, Timing } from './api.js';
+import { listBackends } from './backends.js';
+import { serve } from './channel.js';
+import { dequantized } from './open-network.js';
+import { decodePicture } from './pictures.js';
+import { sessionsOf } from './sessions.js';
+
+/** Runs are repeated until this many milliseconds or this many runs. */
+const [MOST_MILLISECONDS, MOST_RUNS] = [1500, 30];
+
+/** Of a float network, several copies of which a page needs. */
+const MOST_BYTES = 200e6;
+
+let current: RawImage | null = null;
+let labels: readonly string[] = [];
+let queue: Promise<unknown> = Promise.resolve();
+/** Calls that wait or run; timing gives way to others. */
+let waiting = 0;
+
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  waiting++;
+  const mine = queue.then(work);
+  queue = mine.catch(() => undefined).finally(() => waiting--);
+  return mine;
+}
+
+serve<RunnerApi>({
+  networks: async () => listNetworks(),
+  backends: () => inTurn(listBackends),
+  openShipped: (id) =>
+    inTurn(async () => {
+      const network = await loadModel(id);
+      labels = network.labels;
+      sessionsOf('quantized').setFile(writeNetwork(network));
+      sessionsOf('float').setFile(writeNetwork(dequantized(network)));
+      return null;
+    }),
+  setFile: ({ which, file, labels: names }) =>
+    inTurn(async () => {
+      labels = names;
+      sessionsOf(which).setFile(file);
+      return null;
+    }),
+  picture: ({ name, blob, invert }) =>
+    inTurn(async () => {
+      current = await decodePicture(name, blob, invert);
+      return { width: current.width, height: current.height };
+    }),
+  run: (request) => inTurn(() => run(request)),
+  time: (request) => inTurn(() => time(request)),
+});
+
+/** What is too large for a page is left out. */
+function listNetworks(): NetworkChoice[] {
+  return listModels()
+    .filter(({ weights }) => weights.shipped || weights.download !== null)
+    .map(({ id, title, weights, architecture }) => {
+      const { bytes } = storedSize(createArchitecture(architecture), 32, null);
+      return { id, title, shipped: weights.shipped, floatBytes: bytes };
+    })
+    .filter(({ floatBytes }) => floatBytes <= MOST_BYTES);
+}
+
+async function run({ which, backend }: RunRequest): Promise<Run> {
+  const { probabilities, ...run } = await sessionsOf(which).run(backend, picture());
+  const classes = Array.from(probabilities.keys())
+    .sort((a, b) => probabilities[b]! - probabilities[a]!)
+    .slice(0, 5)
+    .map((index) => ({ index, label: labels[index] ?? null, probability: probabilities[index]! }));
+  return { ...run, classes };
+}
+
+async function time({ which, backend }: RunRequest): Promise<Timing> {
+  const times: number[] = [];
+  const started = performance.now();
+  while (times.length < MOST_RUNS && performance.now() - started < MOST_MILLISECONDS) {
+    times.push((await sessionsOf(which).run(backend, picture())).milliseconds);
+    // A message can come in only when the event loop turns.
+    await new Promise((resolve) => setTimeout(resolve));
+    if (waiting > 1 && times.length >= 3) break;
+  }
+  times.sort((a, b) => a - b);
+  return { median: times[times.length >> 1]!, runs: times.length };
+}
+
+function picture(): RawImage {
+  if (current) return current;
+  throw new DSConvError('NOT_READY', 'no picture was chosen yet; expected one before a network is run');
+}
