@@ -1,4 +1,8 @@
-/** The TensorFlow.js backend whose kernels this package adds. */
-export const BACKEND_NAME = 'webgpu';
+/** Importing this package adds DSConv to the TensorFlow.js backend `webgpu`. */
+import { registerWebGPUBackend } from './register.js';
+
+registerWebGPUBackend();
 
 export { DeviceLostError, OutOfMemoryError } from './errors.js';
+export { type GpuTier, TIERS } from './gpu/variants.js';
+export { BACKEND_NAME } from './register.js';

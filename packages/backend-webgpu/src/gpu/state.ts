@@ -1,0 +1,108 @@
+/** What this package keeps for one TensorFlow.js backend: pipelines, packed filters, and what is switched off. */
+import { type DSConvFilter, FilterCache } from '@dsconv/core';
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import { DeviceLostError } from '../errors.js';
+import { type FilterWords, packFilter } from '../layout/pack-filter.js';
+import { Buffers } from './buffers.js';
+import type { Gpu } from './dispatch.js';
+import { Pipelines } from './pipelines.js';
+import { flushCommands } from './stream.js';
+import type { GpuTier } from './variants.js';
+
+/** A filter on the GPU. */
+export interface PackedFilter extends Omit<FilterWords, 'weights' | 'scales'> {
+  weights: GPUBuffer;
+  scales: GPUBuffer;
+}
+
+/** Float weights on the GPU, in quads of output channels. */
+export interface FloatFilter {
+  weights: GPUBuffer;
+}
+
+export class GpuState implements Gpu {
+  readonly device: GPUDevice;
+  readonly pipelines: Pipelines;
+  readonly buffers: Buffers;
+  /** Why a shader variant is switched off, by its key. */
+  readonly disabled = new Map<string, string>();
+  tier: GpuTier = 'naive';
+  /** Why the device is lost, or null. */
+  lost: string | null = null;
+  private readonly packed: FilterCache<PackedFilter>;
+  private readonly floats: FilterCache<FloatFilter>;
+
+  constructor(readonly backend: WebGPUBackend) {
+    this.device = backend.device;
+    this.pipelines = new Pipelines(this.device);
+    this.buffers = new Buffers(this.device);
+    this.packed = new FilterCache(
+      (filter, groups) => this.upload(filter, groups),
+      ({ weights, scales }) => this.free([weights, scales]),
+    );
+    this.floats = new FilterCache(
+      (filter, groups) => ({ weights: this.uploadFloats(filter, groups) }),
+      ({ weights }) => this.free([weights]),
+    );
+    void this.device.lost.then(({ reason, message }) => {
+      this.lost = `${reason}: ${message}`;
+    });
+  }
+
+  /** @throws DeviceLostError when there is no device any more */
+  alive(): void {
+    if (this.lost === null) return;
+    throw new DeviceLostError(
+      `the GPU device of backend 'webgpu' is lost (${this.lost}); expected a new one, by useWebGPU()`,
+    );
+  }
+
+  /** The filter's integers and scales. */
+  filter(filter: DSConvFilter, groups: number): PackedFilter {
+    return this.packed.get(filter, groups);
+  }
+
+  /** The float weights that a filter stands for. */
+  floatFilter(filter: DSConvFilter, groups: number): FloatFilter {
+    return this.floats.get(filter, groups);
+  }
+
+  /** Frees buffers that commands recorded so far may read. */
+  free(buffers: readonly GPUBuffer[]): void {
+    if (this.lost === null) flushCommands(this.backend);
+    for (const buffer of buffers) this.buffers.free(buffer);
+  }
+
+  private upload(filter: DSConvFilter, groups: number): PackedFilter {
+    const { weights, scales, ...layout } = packFilter(filter, groups);
+    const what = `the filter of shape [${filter.shape}]`;
+    return {
+      ...layout,
+      weights: this.buffers.storage(weights as Uint32Array<ArrayBuffer>, what),
+      scales: this.buffers.storage(scales as Uint32Array<ArrayBuffer>, `scales of ${what}`),
+    };
+  }
+
+  private uploadFloats(filter: DSConvFilter, groups: number): GPUBuffer {
+    const depthwise = filter.kind === 'depthwise';
+    const quads = floatQuads(filter.dequantize(), filter.outChannels, depthwise ? 1 : groups);
+    return this.buffers.storage(quads, `float weights of shape [${filter.shape}]`);
+  }
+}
+
+/** Rows of output channels, each group filled up to a multiple of four. */
+export function floatQuads(
+  weights: Float32Array,
+  outputs: number,
+  groups: number,
+): Float32Array<ArrayBuffer> {
+  const perGroup = outputs / groups;
+  const width = 4 * Math.ceil(perGroup / 4);
+  const rows = weights.length / outputs;
+  const out = new Float32Array(rows * groups * width);
+  for (let n = 0; n < weights.length; n++) {
+    const o = n % outputs;
+    out[(((n - o) / outputs) * groups + Math.floor(o / perGroup)) * width + (o % perGroup)] = weights[n]!;
+  }
+  return out;
+}

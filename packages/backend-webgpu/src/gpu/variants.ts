@@ -1,0 +1,110 @@
+/** The shader variants: which WGSL files make one, and which constants it is specialized with. */
+import type { ContainerBits } from '../layout/pack-filter.js';
+import {
+  BFP,
+  BFP_QUANTIZE,
+  CALL,
+  CONV_FLOAT,
+  DEPTHWISE,
+  DOT_PACKED,
+  DOT_PLAIN,
+  DSCONV_DIRECT,
+  DSCONV_NAIVE,
+  DSCONV_TILE,
+  FILTER,
+  OUTPUT,
+  PIXELS,
+  TILE_OUTPUT,
+} from '../shaders/sources.js';
+
+/**
+ * How integer products are computed: tiles in workgroup memory, everything in registers, or one output at a time (to compare with); and with the
+ * language's dot product of packed bytes (`-dot`) or with shifts and products.
+ */
+export const TIERS = ['tile-dot', 'tile', 'direct-dot', 'direct', 'naive'] as const;
+export type GpuTier = (typeof TIERS)[number];
+
+/** The language feature that has `dot4I8Packed`. */
+export const DOT_FEATURE = 'packed_4x8_integer_dot_product';
+
+export type Constants = Readonly<Record<string, number>>;
+
+export interface Variant {
+  /** Unique; for caches and messages. */
+  key: string;
+  code: string;
+  constants: Constants;
+  /** Pixels and channels that a workgroup computes. */
+  pixels: number;
+  channels: number;
+  layout: 'call' | 'rows';
+}
+
+const COMMON = [CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS];
+
+/** `DSConv2D` with integer activations. */
+export function convolutionVariant(tier: GpuTier, bits: ContainerBits, shift: boolean): Variant {
+  if (tier === 'naive') {
+    return {
+      key: `naive ${bits}`,
+      code: join(CALL, BFP, FILTER, OUTPUT, DSCONV_NAIVE),
+      constants: { WEIGHT_BITS: bits },
+      pixels: 1,
+      channels: 64,
+      layout: 'call',
+    };
+  }
+  const tile = tier.startsWith('tile');
+  const dot = tier.endsWith('-dot') ? DOT_PACKED : DOT_PLAIN;
+  const [x, y] = tile ? [16, 16] : [16, 4];
+  return {
+    key: `${tier} ${bits}${shift ? ' shift' : ''}`,
+    code: join(...COMMON, dot, tile ? DSCONV_TILE : DSCONV_DIRECT),
+    constants: { WEIGHT_BITS: bits, HAS_SHIFT: shift ? 1 : 0, WORKGROUP_X: x!, WORKGROUP_Y: y! },
+    pixels: 4 * y!,
+    channels: 4 * x!,
+    layout: 'call',
+  };
+}
+
+/** Width of weights: integers of a filter, or float32. */
+export type WeightBits = ContainerBits | 32;
+
+export function depthwiseVariant(bits: WeightBits, floatInput: boolean): Variant {
+  return {
+    key: `depthwise ${bits}${floatInput ? ' float' : ''}`,
+    code: join(...COMMON, DEPTHWISE),
+    constants: { WEIGHT_BITS: bits, FLOAT_INPUT: floatInput ? 1 : 0, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
+    pixels: 16,
+    channels: 64,
+    layout: 'call',
+  };
+}
+
+/** Convolution with float activations. */
+export function floatVariant(bits: WeightBits): Variant {
+  return {
+    key: `float ${bits}`,
+    code: join(...COMMON, CONV_FLOAT),
+    constants: { WEIGHT_BITS: bits, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
+    pixels: 16,
+    channels: 64,
+    layout: 'call',
+  };
+}
+
+/** Rounding of rows, to an image or in place. */
+export function quantizeVariant(toImage: boolean): Variant {
+  return {
+    key: toImage ? 'quantize' : 'round',
+    code: join(BFP, BFP_QUANTIZE),
+    constants: { TO_IMAGE: toImage ? 1 : 0 },
+    pixels: 64,
+    channels: 1,
+    layout: 'rows',
+  };
+}
+
+function join(...sources: string[]): string {
+  return sources.join('\n');
+}

@@ -1,0 +1,126 @@
+/** From a resolved convolution to dispatches: for eager kernels and plans alike. */
+import type { BfpFormat, ConvGeometry } from '@dsconv/core';
+import type { Slice } from '../gpu/buffers.js';
+import { callBlock, type Epilogue, roundsInTile } from '../gpu/call.js';
+import { callDispatch, type Dispatch, rowsDispatch } from '../gpu/dispatch.js';
+import type { FloatFilter, GpuState, PackedFilter } from '../gpu/state.js';
+import {
+  convolutionVariant,
+  depthwiseVariant,
+  floatVariant,
+  quantizeVariant,
+  type Variant,
+} from '../gpu/variants.js';
+import { type ImageLayout, imageLayout } from '../layout/image.js';
+import { rowsBlock } from '../layout/rows.js';
+
+/** Channels and pixels by which workgroups of the shaders round in their epilogue. */
+const TILE_QUADS = 16;
+
+export interface ConvolutionCall {
+  geometry: ConvGeometry;
+  depthwise: boolean;
+  /** Depthwise: outputs per channel. */
+  multiplier: number;
+  /** Block of the filter. */
+  blockSize: number;
+  filter: PackedFilter | FloatFilter;
+  /** Layout of the image in `input`, or null where that is float32. */
+  image: ImageLayout | null;
+  epilogue: Epilogue;
+}
+
+export interface ConvolutionOperands {
+  input: Slice;
+  bias: Slice | null;
+  slopes: Slice | null;
+  residual: Slice | null;
+  result: Slice | null;
+  image: Slice | null;
+}
+
+/** The shader that serves a call. */
+export function variantOf(state: GpuState, call: ConvolutionCall): Variant {
+  const { filter, image, depthwise } = call;
+  const bits = 'bits' in filter ? filter.bits : 32;
+  if (depthwise) return depthwiseVariant(bits, image === null);
+  if (image === null || bits === 32) return floatVariant(bits);
+  return convolutionVariant(state.tier, bits, 'shiftAt' in filter && filter.shiftAt > 0);
+}
+
+/** Whether a convolution can write a grid in its epilogue. */
+export function roundsItself(
+  state: GpuState,
+  format: Required<BfpFormat>,
+  geometry: ConvGeometry,
+  depthwise: boolean,
+): boolean {
+  if (state.tier === 'naive' && !depthwise) return false;
+  return roundsInTile(format, geometry, TILE_QUADS, depthwise);
+}
+
+export function convolutionDispatch(
+  state: GpuState,
+  call: ConvolutionCall,
+  operands: ConvolutionOperands,
+): Dispatch {
+  const { geometry: g, filter, depthwise, multiplier, blockSize, image, epilogue } = call;
+  const packed = 'bits' in filter ? filter : null;
+  const block = callBlock({
+    geometry: g,
+    input: image,
+    blockSize,
+    weights: packed,
+    multiplier: depthwise ? multiplier : 0,
+    epilogue,
+  });
+  const groups = depthwise ? 1 : g.groups;
+  return callDispatch(
+    state,
+    variantOf(state, call),
+    block as Uint32Array<ArrayBuffer>,
+    {
+      activations: operands.input,
+      weights: { buffer: filter.weights },
+      scales: packed && { buffer: packed.scales },
+      bias: operands.bias,
+      slopes: operands.slopes,
+      residual: operands.residual,
+      result: operands.result,
+      image: operands.image,
+    },
+    {
+      pixels: g.batch * g.outHeight * g.outWidth,
+      groupQuads: Math.ceil(g.outChannels / groups / 4),
+      groups,
+    },
+  );
+}
+
+/** Rounds float32 rows to an image. */
+export function quantizeDispatch(state: GpuState, layout: ImageLayout, x: Slice, image: Slice): Dispatch {
+  const { words, count } = rowsBlock(layout);
+  return rowsDispatch(state, quantizeVariant(true), words, { x, result: null, image }, count);
+}
+
+/** Rounds float32 rows in place. */
+export function roundDispatch(
+  state: GpuState,
+  rows: number,
+  channels: number,
+  format: BfpFormat,
+  result: Slice,
+): Dispatch {
+  const { words, count } = rowsBlock(imageLayout(rows, channels, format));
+  return rowsDispatch(state, quantizeVariant(false), words, { x: null, result, image: null }, count);
+}
+
+/** The image that a convolution reads. */
+export function inputImage(
+  geometry: ConvGeometry,
+  format: { bits: number; blockSize: number },
+  depthwise: boolean,
+): ImageLayout {
+  const { batch, inHeight, inWidth, inChannels, groups } = geometry;
+  return imageLayout(batch * inHeight * inWidth, inChannels, { ...format, groups: depthwise ? 1 : groups });
+}

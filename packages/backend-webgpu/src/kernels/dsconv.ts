@@ -1,0 +1,125 @@
+/** Kernels `DSConv2D` and `DSDepthwiseConv2D`. */
+import { DS_DEPTHWISE_CONV2D, DSCONV2D, type DSConvAttributes, UnsupportedError } from '@dsconv/core';
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import type { KernelConfig, KernelFunc, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Epilogue } from '../gpu/call.js';
+import { checkLimits } from '../gpu/limits.js';
+import type { GpuState, PackedFilter } from '../gpu/state.js';
+import { bufferOf, encode, withTemporary } from '../gpu/stream.js';
+import { stateOf } from '../states.js';
+import {
+  type ConvolutionCall,
+  convolutionDispatch,
+  inputImage,
+  quantizeDispatch,
+  roundDispatch,
+  roundsItself,
+  variantOf,
+} from './convolution.js';
+
+interface Arguments {
+  inputs: NamedTensorInfoMap;
+  backend: WebGPUBackend;
+  attrs: DSConvAttributes;
+}
+
+function run({ inputs, backend, attrs }: Arguments): TensorInfo {
+  const { geometry: g } = attrs;
+  const state = stateOf(backend);
+  const filter = filterOf(state, attrs);
+  const shape = [g.batch, g.outHeight, g.outWidth, g.outChannels];
+  if (shape.includes(0)) return backend.makeTensorInfo(shape, 'float32', new Float32Array(0));
+  checkLimits(state, attrs);
+  const call = describe(state, attrs, inputs, filter);
+  const off = state.disabled.get(variantOf(state, call).key);
+  if (off !== undefined) throw new UnsupportedError(off);
+  const output = backend.makeTensorInfo(shape, 'float32');
+  try {
+    launch(state, call, attrs, inputs, output);
+  } catch (error) {
+    backend.disposeData(output.dataId);
+    throw error;
+  }
+  return output;
+}
+
+/** Integers stay packed; only float activations with the shifters' biases need ŵ itself. */
+function filterOf(state: GpuState, { filter, geometry, activationBits }: DSConvAttributes) {
+  const shifted = filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined;
+  return activationBits === null && shifted
+    ? state.floatFilter(filter, geometry.groups)
+    : state.filter(filter, geometry.groups);
+}
+
+function describe(
+  state: GpuState,
+  attrs: DSConvAttributes,
+  inputs: NamedTensorInfoMap,
+  packed: PackedFilter | { weights: GPUBuffer },
+): ConvolutionCall {
+  const { filter, geometry, activation, leakyreluAlpha, activationBits, outputFormat } = attrs;
+  const depthwise = filter.kind === 'depthwise';
+  const format = activationBits === null ? null : { bits: activationBits, blockSize: filter.blockSize };
+  const epilogue: Epilogue = {
+    bias: inputs.bias !== undefined,
+    residual: inputs.residual ? 'float' : null,
+    activation,
+    leakyreluAlpha,
+    round: outputFormat && roundsItself(state, outputFormat, geometry, depthwise) ? outputFormat : null,
+    writesFloat: true,
+    image: null,
+  };
+  return {
+    geometry,
+    depthwise,
+    multiplier: depthwise ? filter.shape[3] : 0,
+    blockSize: filter.blockSize,
+    filter: packed,
+    image: format && inputImage(geometry, format, depthwise),
+    epilogue,
+  };
+}
+
+function launch(
+  state: GpuState,
+  call: ConvolutionCall,
+  attrs: DSConvAttributes,
+  inputs: NamedTensorInfoMap,
+  output: TensorInfo,
+): void {
+  const { backend } = state;
+  const { image } = call;
+  const slice = (info: TensorInfo | undefined) => (info ? { buffer: bufferOf(backend, info) } : null);
+  const x = slice(inputs.x)!;
+  const result = slice(output)!;
+  const operands = {
+    input: x,
+    bias: slice(inputs.bias),
+    slopes: slice(inputs.preluActivationWeights),
+    residual: slice(inputs.residual),
+    result,
+    image: null,
+  };
+  const { outputFormat, geometry: g } = attrs;
+  const after =
+    outputFormat && call.epilogue.round === null
+      ? [roundDispatch(state, g.batch * g.outHeight * g.outWidth, g.outChannels, outputFormat, result)]
+      : [];
+  const tensors = [...Object.values(inputs).filter((info) => info !== undefined), output];
+  if (image === null) {
+    encode(backend, [convolutionDispatch(state, call, operands), ...after], tensors);
+    return;
+  }
+  withTemporary(backend, image.byteLength, (buffer) => {
+    const input = { buffer };
+    const convolution = convolutionDispatch(state, call, { ...operands, input });
+    encode(backend, [quantizeDispatch(state, image, x, input), convolution, ...after], tensors);
+  });
+}
+
+const kernelFunc = run as unknown as KernelFunc;
+
+export const dsconvKernels: Omit<KernelConfig, 'backendName'>[] = [
+  { kernelName: DSCONV2D, kernelFunc },
+  { kernelName: DS_DEPTHWISE_CONV2D, kernelFunc },
+];

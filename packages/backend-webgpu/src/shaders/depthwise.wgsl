@@ -1,0 +1,73 @@
+// dsDepthwiseConv2d, four pixels by four output channels per invocation. Weights: [tap][word], a word of 32 / WEIGHT_BITS output channels from the lowest
+// bits on; scales [quad] per output channel. With WEIGHT_BITS 32 weights are float32, and with FLOAT_INPUT so are activations.
+
+override FLOAT_INPUT: bool = false;
+
+@group(0) @binding(1) var<storage, read> activations: array<u32>;
+
+// The weights of a quad of output channels.
+fn weights_of(tap: u32, quad: u32) -> vec4<f32> {
+  if (WEIGHT_BITS == 32u) {
+    return bitcast<vec4<f32>>(weights[tap * call.group_quads + quad]);
+  }
+  let bit = quad * 4u * WEIGHT_BITS;
+  let word = weights[tap * call.tap_weight_words + bit / 128u][bit / 32u % 4u] >> (bit % 32u);
+  let at = vec4<u32>(0u, 1u, 2u, 3u) * WEIGHT_BITS;
+  return vec4<f32>((vec4<i32>(i32(word)) << (vec4<u32>(32u - WEIGHT_BITS) - at)) >> vec4<u32>(32u - WEIGHT_BITS));
+}
+
+// x̂ of four channels of an input pixel, or what multiplied by the second factor gives it: the mantissas, and their scale.
+fn read_quad(pixel: u32, channel: vec4<u32>, inside: bool) -> vec4<f32> {
+  if (!inside) {
+    return vec4<f32>(0.0);
+  }
+  if (FLOAT_INPUT) {
+    let at = vec4<u32>(pixel * call.in_channels) + channel;
+    return bitcast<vec4<f32>>(vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]));
+  }
+  let block = channel / call.block;
+  let within = channel % call.block;
+  let word = pixel * call.pixel_words + block * call.block_words + within / 4u;
+  let scale = call.scales_at + pixel * call.blocks + block;
+  if (call.multiplier == 1u && call.block % 4u == 0u) {
+    return vec4<f32>(unpack_bytes(activations[word.x])) * bitcast<f32>(activations[scale.x]);
+  }
+  let bytes = vec4<i32>(vec4<u32>(activations[word.x], activations[word.y], activations[word.z], activations[word.w]));
+  let m = (bytes << (vec4<u32>(24u) - 8u * (within % 4u))) >> vec4<u32>(24u);
+  let s = vec4<u32>(activations[scale.x], activations[scale.y], activations[scale.z], activations[scale.w]);
+  return vec4<f32>(m) * bitcast<vec4<f32>>(s);
+}
+
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_id) local: vec3<u32>,
+) {
+  let pixel = ((group.z * groups.y + group.y) * WORKGROUP_Y + local.y) * 4u;
+  let quad = group.x * WORKGROUP_X + local.x;
+  let q = min(quad, call.group_quads - 1u);
+  let window = window_of(pixel);
+  // Output channels behind the last one read what the last one reads.
+  let channel = min(vec4<u32>(q * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(call.out_channels - 1u)) / call.multiplier;
+  var y0 = vec4<f32>(0.0);
+  var y1 = vec4<f32>(0.0);
+  var y2 = vec4<f32>(0.0);
+  var y3 = vec4<f32>(0.0);
+  for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
+    let taps = taps_of(window, tap / call.kernel_width, tap % call.kernel_width);
+    let w = weights_of(tap, q);
+    y0 += w * read_quad(taps.at.x, channel, taps.inside.x);
+    y1 += w * read_quad(taps.at.y, channel, taps.inside.y);
+    y2 += w * read_quad(taps.at.z, channel, taps.inside.z);
+    y3 += w * read_quad(taps.at.w, channel, taps.inside.w);
+  }
+  if (WEIGHT_BITS != 32u) {
+    let scale = scale_of(0u, 0u, q);
+    y0 *= scale;
+    y1 *= scale;
+    y2 *= scale;
+    y3 *= scale;
+  }
+  write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+}
