@@ -501,9 +501,9 @@ let word = n % PIECE;
 let row = n / PIECE;
 var a = vec4<u32>(0u);
 if (word < words) {
-let from = taps_of(window_of(first_pixel + row * 4u), kh, kw).at * call.pixel_words
+let source = taps_of(window_of(first_pixel + row * 4u), kh, kw).at * call.pixel_words
 + channel_group * call.group_words + block * call.block_words + piece + word;
-a = vec4<u32>(activations[from.x], activations[from.y], activations[from.z], activations[from.w]);
+a = vec4<u32>(activations[source.x], activations[source.y], activations[source.z], activations[source.w]);
 }
 tile_a[word * WORKGROUP_Y + row] = a;
 }
