@@ -33,6 +33,7 @@ import { poolKernels } from './kernels/pool.js';
 import { sumKernel } from './kernels/sum.js';
 import { NativeEngine } from './native/engine.js';
 import { loadNative } from './native/load.js';
+import { bytesToKeep } from './native/memory-limit.js';
 import { compileTrace } from './plan/compile.js';
 import { type CpuTier, forcedTier, instantiateTier, TIERS, tierStatus } from './tiers.js';
 import { WasmEngine } from './wasm/engine.js';
@@ -141,6 +142,6 @@ async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpu
 
 async function createEngine(tier: CpuTier): Promise<Engine | null> {
   if (tier === 'js') return null;
-  if (tier === 'native') return new NativeEngine(await loadNative());
+  if (tier === 'native') return new NativeEngine(await loadNative(), await bytesToKeep());
   return new WasmEngine(new WasmHeap(await instantiateTier(tier)));
 }

@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 test('an array comes back for its own length and no other', () => {
-  const pool = new ArrayPool();
+  const pool = new ArrayPool(2 ** 29);
   const array = pool.take(2000);
   pool.give(array);
   expect(pool.freeBytes).toBe(8000);
@@ -20,7 +20,7 @@ test('an array comes back for its own length and no other', () => {
 });
 
 test('short arrays are not kept', () => {
-  const pool = new ArrayPool();
+  const pool = new ArrayPool(2 ** 29);
   pool.give(pool.take(100));
   expect(pool.freeBytes).toBe(0);
 });
@@ -41,7 +41,7 @@ test('no more is kept than the limit, and lengths not asked for go first', () =>
 });
 
 test('all is given back when nobody asks for a while, and not before', () => {
-  const pool = new ArrayPool();
+  const pool = new ArrayPool(2 ** 29);
   pool.give(pool.take(5000));
   for (let n = 0; n < 5; n++) {
     vi.advanceTimersByTime(900);

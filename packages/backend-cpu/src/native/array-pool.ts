@@ -6,9 +6,6 @@
 /** Shorter arrays are cheap to make. In floats. */
 const LEAST = 1024;
 
-/** Most bytes that are kept free. */
-const LIMIT = 512 * 2 ** 20;
-
 /** Milliseconds without a tensor made or freed after which all is given back. */
 const IDLE = 1000;
 
@@ -19,7 +16,8 @@ export class ArrayPool {
   private isUsed = false;
   private timer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(private readonly limit = LIMIT) {}
+  /** @param limit most bytes that are kept free */
+  constructor(private readonly limit: number) {}
 
   /** Bytes that are kept. */
   get freeBytes(): number {

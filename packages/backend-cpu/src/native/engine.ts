@@ -28,10 +28,15 @@ export class NativeEngine implements Engine, ExtraKernels {
   readonly heap = null;
   readonly extra = this;
   private readonly filters: FilterCache<PackedFilter>;
-  private readonly arrays = new ArrayPool();
+  private readonly arrays: ArrayPool;
   private trimming: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(readonly native: DSConvNative) {
+  /** @param bytesToKeep most memory of tensors that are gone that is kept for others; 0 where there are no tensors */
+  constructor(
+    readonly native: DSConvNative,
+    bytesToKeep = 0,
+  ) {
+    this.arrays = new ArrayPool(bytesToKeep);
     this.filters = new FilterCache(
       (filter, groups) => packFilter(native, filter, groups),
       (packed) => packed.dispose(),
