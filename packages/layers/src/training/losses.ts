@@ -2,6 +2,7 @@
 import {
   add,
   addN,
+  cast,
   div,
   log,
   logSoftmax,
@@ -24,7 +25,9 @@ import {
 /** Cross-entropy with the classes given. */
 export function labelLoss(logits: Tensor2D, labels: Tensor1D, smoothing = 0): Scalar {
   const classes = logits.shape[1];
-  const hard = oneHot(labels, classes, 1 - smoothing + smoothing / classes, smoothing / classes, 'float32');
+  // TensorFlow.js's WebAssembly backend knows integers alone: asked for floats, it gives the integers' bits.
+  const chosen = cast(oneHot(labels, classes), 'float32');
+  const hard = smoothing === 0 ? chosen : add(mul(chosen, 1 - smoothing), smoothing / classes);
   return mean(neg(sum(mul(hard, logSoftmax(logits)), -1))) as Scalar;
 }
 
