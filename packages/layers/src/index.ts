@@ -9,7 +9,7 @@ export {
   type DSDepthwiseConv2DArgs,
   dsDepthwiseConv2d,
 } from './keras/ds-depthwise-conv2d.js';
-export { freeze } from './keras/freeze.js';
+export { type FreezeOptions, freeze } from './keras/freeze.js';
 export type { LayerPadding, QuantizationArgs, ShifterArgs } from './keras/settings.js';
 export { type LayerChoice, type ToDSConvOptions, toDSConv } from './keras/to-dsconv.js';
 export { type TorchDSConvOptions, type TorchTensor, torchDSConv } from './keras/torch-dsconv.js';
@@ -25,6 +25,7 @@ export {
   batchesOf,
   type PictureSource,
 } from './training/batches.js';
+export { type FitCallbacks, fromCallbacks } from './training/callbacks.js';
 export {
   restoreOptimizer,
   restoreSnapshot,

@@ -1,6 +1,8 @@
 import { type FreezeOptions, freezeLayersModel } from '@dsconv/converter/freeze';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 
+export type { FreezeOptions };
+
 /**
  * The integer network of a trained model: every layer of this package becomes a frozen one with the integers and scales that it computes with now, so
  * that both give the same answers. Batch normalizations, the blocks' own and layers of the model directly behind, are folded into scales per channel and

@@ -1,7 +1,7 @@
 /** From the tensors of a trained layer to the integers and scales that it computes with. */
 import type { TrainedConvolution } from '@dsconv/converter/freeze';
 import { NotFiniteError } from '@dsconv/core';
-import type { Tensor } from '@tensorflow/tfjs-core';
+import { type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { floatsOf, freezeFilter } from '../filter/quantized-filter.js';
 import { foldNorm } from '../network/batch-norm.js';
 import type { LayerState } from './ds-convolution.js';
@@ -37,7 +37,7 @@ export async function trainedConvolution(
       `${name}[${bad}] of layer '${layer}' is ${values[bad]}; expected finite numbers, as before training diverged`,
     );
   };
-  const shadow = state.unshifted();
+  const shadow = tidy(() => state.unshifted());
   try {
     const values = {
       w: (await read('kernel', shadow))!,

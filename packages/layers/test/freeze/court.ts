@@ -53,7 +53,7 @@ export function judge(x: tf.Tensor4D, made: FrozenLayer, trained: tfl.LayersMode
     activationBits: null,
     activation,
   });
-  const betas = betasBehind(trained, made.name, filter.outChannels);
+  const added = addedBehind(trained, made.name, filter.outChannels);
   const outer = (value: number): number =>
     settings.outerActivation === 'sigmoid' ? 1 / (1 + Math.exp(-value)) : value;
   // The slope of SiLU is at most 1.1; exponentials have errors of their own, relative to the result.
@@ -62,7 +62,7 @@ export function judge(x: tf.Tensor4D, made: FrozenLayer, trained: tfl.LayersMode
     expect(values.length).toBe(integers.output.length);
     values.forEach((value, n) => {
       const expected = outer(integers.output[n]!);
-      const sum = magnitude[n]! + more * 2 * betas[n % betas.length]!;
+      const sum = magnitude[n]! + more * added[n % added.length]!;
       const bound = slope * 4 * (terms[n]! + 3 * more) * 2 ** -24 * sum + own * Math.abs(expected);
       if (!(Math.abs(value - expected) <= bound)) {
         expect.fail(`output ${n} of ${what} is ${value}; expected ${expected} within ${bound}`);
@@ -70,7 +70,7 @@ export function judge(x: tf.Tensor4D, made: FrozenLayer, trained: tfl.LayersMode
     });
   };
   return {
-    // A normalization that is not folded adds its mean and β as terms of their own: |μ γ/σ| is at most |bias| + |β|.
+    // A bias and a normalization that are not folded are terms of their own.
     trained: (values, what) => hold(values, products, 1, what),
     frozen: (values, what) => hold(values, integers, 0, what),
   };
@@ -103,14 +103,28 @@ function weightOf(layer: tfl.layers.Layer, name: string): Float32Array | null {
   return found ? Float32Array.from(found.read().dataSync()) : null;
 }
 
-/** Sums of |β| of all normalizations from the trained layer to the one that the frozen layer ends with. */
-function betasBehind(trained: tfl.LayersModel, end: string, channels: number): Float32Array {
-  const sums = new Float32Array(channels);
-  for (let layer = trained.getLayer(end); ; ) {
-    weightOf(layer, 'beta')?.forEach((beta, o) => {
-      sums[o]! += Math.abs(beta);
-    });
-    if ('trainedConvolution' in layer) return sums;
+/**
+ * `Σ|terms|` of what a trained layer adds beside its products, from its bias to the last normalization that the frozen one took in: those terms
+ * cancel in part in the frozen layer's bias.
+ */
+function addedBehind(trained: tfl.LayersModel, end: string, channels: number): Float64Array {
+  const line: tfl.layers.Layer[] = [];
+  for (let layer = trained.getLayer(end); line[0] === undefined || !('trainedConvolution' in line[0]); ) {
+    line.unshift(layer);
     layer = (layer.inboundNodes[0]!.inputTensors as tfl.SymbolicTensor[])[0]!.sourceLayer;
   }
+  let sums = Float64Array.from({ length: channels }, (_, o) =>
+    Math.abs(weightOf(line[0]!, 'bias')?.[o] ?? 0),
+  );
+  for (const layer of line) {
+    const [mean, variance] = [weightOf(layer, 'moving_mean'), weightOf(layer, 'moving_variance')];
+    if (!mean || !variance) continue;
+    const [gamma, beta] = [weightOf(layer, 'gamma'), weightOf(layer, 'beta')];
+    const { epsilon = 1e-5 } = layer.getConfig() as { epsilon?: number };
+    sums = sums.map((sum, o) => {
+      const factor = Math.abs(gamma?.[o] ?? 1) / Math.sqrt(variance[o]! + epsilon);
+      return (sum + Math.abs(mean[o]!)) * factor + Math.abs(beta?.[o] ?? 0);
+    });
+  }
+  return sums;
 }
