@@ -37,7 +37,7 @@ const WIDTHS = [2, 4, 8] as const;
 function tierTests(tier: GpuTier): VariantTest[] {
   return WIDTHS.flatMap((bits) =>
     [false, true].map((shift) => ({
-      variant: convolutionVariant(tier, bits, shift),
+      variant: convolutionVariant(tier, bits),
       kind: 'conv2d' as const,
       bits,
       shift,
@@ -51,11 +51,11 @@ function commonTests(): VariantTest[] {
   const base = { shift: false, float: true };
   return [
     ...WIDTHS.flatMap((bits): VariantTest[] => [
-      { ...base, variant: floatVariant(bits), kind: 'conv2d', bits },
-      { ...base, variant: depthwiseVariant(bits, true), kind: 'depthwise', bits },
-      { ...base, variant: depthwiseVariant(bits, false), kind: 'depthwise', bits, float: false },
+      { ...base, variant: floatVariant(false), kind: 'conv2d', bits },
+      { ...base, variant: depthwiseVariant(true), kind: 'depthwise', bits },
+      { ...base, variant: depthwiseVariant(false), kind: 'depthwise', bits, float: false },
     ]),
-    { ...base, variant: floatVariant(32), kind: 'conv2d', bits: 4, shift: true },
+    { ...base, variant: floatVariant(true), kind: 'conv2d', bits: 4, shift: true },
   ];
 }
 

@@ -6,6 +6,9 @@ import { allCases } from './cases/index.js';
 import { missingRequired } from './require.js';
 import { type Guard, runCase, type Subject } from './run-case.js';
 
+/** Milliseconds that a backend may take to be created: a GPU's shaders are compiled then, by the CPU where the adapter is software. */
+const CREATION_TIMEOUT = 120_000;
+
 export interface DescribeOptions {
   /** Runs first, for instance to import the package that registers the backend. */
   prepare?: () => unknown;
@@ -30,7 +33,7 @@ export function describeConformance(backendName: string, options: DescribeOption
     beforeAll(async () => {
       await prepare?.();
       found = await findSubject(backendName, tier);
-    });
+    }, CREATION_TIMEOUT);
     for (const tierName of ['exact', 'bounded', 'behaviour'] as const) {
       const ofTier = cases.filter((testCase) => testCase.tier === tierName);
       if (ofTier.length === 0) continue;

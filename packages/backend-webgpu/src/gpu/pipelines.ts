@@ -18,6 +18,7 @@ export class Pipelines {
   private readonly layouts = new Map<Variant['layout'], GPUBindGroupLayout>();
   private readonly modules = new Map<string, GPUShaderModule>();
   private readonly pipelines = new Map<string, GPUComputePipeline>();
+  private readonly pending = new Map<string, Promise<void>>();
 
   constructor(private readonly device: GPUDevice) {}
 
@@ -54,22 +55,30 @@ export class Pipelines {
    * @throws UnsupportedError with the compiler's message when one does not compile
    */
   async prepare(variants: readonly Variant[], onProgress?: CompileProgress): Promise<void> {
-    const missing = variants.filter(
-      ({ key }, n) => !this.pipelines.has(key) && variants.findIndex((other) => other.key === key) === n,
-    );
+    const missing = variants.filter(({ key }, n) => variants.findIndex((other) => other.key === key) === n);
     let done = 0;
     await Promise.all(
       missing.map(async (variant) => {
-        try {
-          const pipeline = await this.device.createComputePipelineAsync(this.describe(variant));
-          this.pipelines.set(variant.key, pipeline);
-        } catch (error) {
-          const message = error instanceof Error ? error.message : String(error);
-          throw new UnsupportedError(`shader '${variant.key}' does not compile: ${message}`);
-        }
+        await this.compile(variant);
         onProgress?.(++done, missing.length, variant.key);
       }),
     );
+  }
+
+  private compile(variant: Variant): Promise<void> {
+    const { key } = variant;
+    if (this.pipelines.has(key)) return Promise.resolve();
+    let pending = this.pending.get(key);
+    if (!pending) {
+      pending = this.device.createComputePipelineAsync(this.describe(variant)).then(
+        (pipeline) => void this.pipelines.set(key, pipeline),
+        (error: Error) => {
+          throw new UnsupportedError(`shader '${key}' does not compile: ${error.message}`);
+        },
+      );
+      this.pending.set(key, pending);
+    }
+    return pending;
   }
 
   private describe({ key, code, constants, layout }: Variant): GPUComputePipelineDescriptor {

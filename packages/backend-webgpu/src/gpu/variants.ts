@@ -43,12 +43,12 @@ export interface Variant {
 const COMMON = [CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS];
 
 /** `DSConv2D` with integer activations. */
-export function convolutionVariant(tier: GpuTier, bits: ContainerBits, shift: boolean): Variant {
+export function convolutionVariant(tier: GpuTier, bits: ContainerBits): Variant {
   if (tier === 'naive') {
     return {
-      key: `naive ${bits}`,
+      key: 'naive',
       code: join(CALL, BFP, FILTER, OUTPUT, DSCONV_NAIVE),
-      constants: { WEIGHT_BITS: bits },
+      constants: {},
       pixels: 1,
       channels: 64,
       layout: 'call',
@@ -58,35 +58,32 @@ export function convolutionVariant(tier: GpuTier, bits: ContainerBits, shift: bo
   const dot = tier.endsWith('-dot') ? DOT_PACKED : DOT_PLAIN;
   const [x, y] = tile ? [16, 16] : [16, 4];
   return {
-    key: `${tier} ${bits}${shift ? ' shift' : ''}`,
+    key: `${tier} ${bits}`,
     code: join(...COMMON, dot, tile ? DSCONV_TILE : DSCONV_DIRECT),
-    constants: { WEIGHT_BITS: bits, HAS_SHIFT: shift ? 1 : 0, WORKGROUP_X: x!, WORKGROUP_Y: y! },
+    constants: { WEIGHT_BITS: bits, WORKGROUP_X: x!, WORKGROUP_Y: y! },
     pixels: 4 * y!,
     channels: 4 * x!,
     layout: 'call',
   };
 }
 
-/** Width of weights: integers of a filter, or float32. */
-export type WeightBits = ContainerBits | 32;
-
-export function depthwiseVariant(bits: WeightBits, floatInput: boolean): Variant {
+export function depthwiseVariant(floatInput: boolean): Variant {
   return {
-    key: `depthwise ${bits}${floatInput ? ' float' : ''}`,
+    key: floatInput ? 'depthwise float' : 'depthwise',
     code: join(...COMMON, DEPTHWISE),
-    constants: { WEIGHT_BITS: bits, FLOAT_INPUT: floatInput ? 1 : 0, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
+    constants: { FLOAT_INPUT: floatInput ? 1 : 0, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
     pixels: 16,
     channels: 64,
     layout: 'call',
   };
 }
 
-/** Convolution with float activations. */
-export function floatVariant(bits: WeightBits): Variant {
+/** Convolution with float activations and a filter's integers, or float32 weights. */
+export function floatVariant(floatWeights: boolean): Variant {
   return {
-    key: `float ${bits}`,
+    key: floatWeights ? 'float weights' : 'float',
     code: join(...COMMON, CONV_FLOAT),
-    constants: { WEIGHT_BITS: bits, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
+    constants: { FLOAT_WEIGHTS: floatWeights ? 1 : 0, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
     pixels: 16,
     channels: 64,
     layout: 'call',

@@ -42,10 +42,9 @@ export interface ConvolutionOperands {
 /** The shader that serves a call. */
 export function variantOf(state: GpuState, call: ConvolutionCall): Variant {
   const { filter, image, depthwise } = call;
-  const bits = 'bits' in filter ? filter.bits : 32;
-  if (depthwise) return depthwiseVariant(bits, image === null);
-  if (image === null || bits === 32) return floatVariant(bits);
-  return convolutionVariant(state.tier, bits, 'shiftAt' in filter && filter.shiftAt > 0);
+  if (depthwise) return depthwiseVariant(image === null);
+  if (image === null || !('bits' in filter)) return floatVariant(!('bits' in filter));
+  return convolutionVariant(state.tier, filter.bits);
 }
 
 /** Whether a convolution can write a grid in its epilogue. */

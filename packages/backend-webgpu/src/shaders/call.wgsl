@@ -37,6 +37,8 @@ struct Call {
   scale_per_block: u32,
   scale_halves: u32,
   shift_at: u32,
+  // Bits of a weight: 2, 4, 8, or 32 for float32.
+  weight_bits: u32,
   // What one unit of the integer product stands for: weights stay in the upper bits of their bytes.
   unit: f32,
   // Depthwise: outputs per channel.

@@ -1,5 +1,7 @@
 // Convolution with float activations, four pixels by four channels per invocation. Weights are a filter's integers with their scales (weight-only
-// quantization), or with WEIGHT_BITS 32 float32 [tap][depth][group][quad].
+// quantization), or with FLOAT_WEIGHTS float32 [tap][depth][group][quad].
+
+override FLOAT_WEIGHTS: bool = false;
 
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 
@@ -15,7 +17,7 @@ fn main(
   let quads = call.groups * call.group_quads;
   let q = min(quad, quads - 1u);
   let first_channel = q / call.group_quads * call.depth;
-  let per_word = 32u / WEIGHT_BITS;
+  let per_word = 32u / call.weight_bits;
   var y0 = vec4<f32>(0.0);
   var y1 = vec4<f32>(0.0);
   var y2 = vec4<f32>(0.0);
@@ -32,13 +34,13 @@ fn main(
       let count = min(call.block, call.depth - start);
       for (var i = 0u; i < count; i++) {
         var w = vec4<f32>(0.0);
-        if (WEIGHT_BITS == 32u) {
+        if (FLOAT_WEIGHTS) {
           w = bitcast<vec4<f32>>(weights[(tap * call.depth + start + i) * quads + q]);
         } else {
           let r = i % per_word;
-          let left = 32u - WEIGHT_BITS - (8u * (r % 4u) + WEIGHT_BITS * (r / 4u));
+          let left = 32u - call.weight_bits - (8u * (r % 4u) + call.weight_bits * (r / 4u));
           let word = weights[weight_index(tap, block * call.block_weight_words + i / per_word, q)];
-          w = vec4<f32>((vec4<i32>(word) << vec4<u32>(left)) >> vec4<u32>(32u - WEIGHT_BITS));
+          w = vec4<f32>((vec4<i32>(word) << vec4<u32>(left)) >> vec4<u32>(32u - call.weight_bits));
         }
         let at = first + start + i;
         // What is not finite must not get in through padding, hence no product with 0.
@@ -53,7 +55,7 @@ fn main(
         p3 += x.w * w;
       }
       var scale = vec4<f32>(1.0);
-      if (WEIGHT_BITS != 32u) {
+      if (!FLOAT_WEIGHTS) {
         scale = scale_of(tap, block, q);
       }
       y0 += p0 * scale;
@@ -62,5 +64,5 @@ fn main(
       y3 += p3 * scale;
     }
   }
-  write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }

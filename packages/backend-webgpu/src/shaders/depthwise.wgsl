@@ -1,5 +1,5 @@
-// dsDepthwiseConv2d, four pixels by four output channels per invocation. Weights: [tap][word], a word of 32 / WEIGHT_BITS output channels from the lowest
-// bits on; scales [quad] per output channel. With WEIGHT_BITS 32 weights are float32, and with FLOAT_INPUT so are activations.
+// dsDepthwiseConv2d, four pixels by four output channels per invocation. Weights: [tap][word], a word of 32 / weight_bits output channels from the lowest
+// bits on; scales [quad] per output channel. With 32 bits weights are float32, and with FLOAT_INPUT so are activations.
 
 override FLOAT_INPUT: bool = false;
 
@@ -7,13 +7,14 @@ override FLOAT_INPUT: bool = false;
 
 // The weights of a quad of output channels.
 fn weights_of(tap: u32, quad: u32) -> vec4<f32> {
-  if (WEIGHT_BITS == 32u) {
+  if (call.weight_bits == 32u) {
     return bitcast<vec4<f32>>(weights[tap * call.group_quads + quad]);
   }
-  let bit = quad * 4u * WEIGHT_BITS;
+  let bit = quad * 4u * call.weight_bits;
   let word = weights[tap * call.tap_weight_words + bit / 128u][bit / 32u % 4u] >> (bit % 32u);
-  let at = vec4<u32>(0u, 1u, 2u, 3u) * WEIGHT_BITS;
-  return vec4<f32>((vec4<i32>(i32(word)) << (vec4<u32>(32u - WEIGHT_BITS) - at)) >> vec4<u32>(32u - WEIGHT_BITS));
+  let unused = 32u - call.weight_bits;
+  let at = vec4<u32>(0u, 1u, 2u, 3u) * call.weight_bits;
+  return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << (vec4<u32>(unused) - at)) >> vec4<u32>(unused));
 }
 
 // x̂ of four channels of an input pixel, or what multiplied by the second factor gives it: the mantissas, and their scale.
@@ -62,12 +63,12 @@ fn main(
     y2 += w * read_quad(taps.at.z, channel, taps.inside.z);
     y3 += w * read_quad(taps.at.w, channel, taps.inside.w);
   }
-  if (WEIGHT_BITS != 32u) {
+  if (call.weight_bits != 32u) {
     let scale = scale_of(0u, 0u, q);
     y0 *= scale;
     y1 *= scale;
     y2 *= scale;
     y3 *= scale;
   }
-  write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }

@@ -1,7 +1,8 @@
 // dsconv2d, four pixels by four channels per invocation, everything in registers. For adapters whose workgroup memory and barriers are slow,
 // such as those that run on the CPU.
 
-override HAS_SHIFT: bool = false;
+// Bits of a weight: 2, 4 or 8.
+override WEIGHT_BITS: u32 = 4u;
 
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 
@@ -50,9 +51,9 @@ fn main(
           p1 += dots(a.y, top);
           p2 += dots(a.z, top);
           p3 += dots(a.w, top);
-          if (HAS_SHIFT) {
+          if (call.shift_at != 0u) {
             // Words beyond the block would count here, which weights of zero hide elsewhere.
-            if (turn + word * words_per_weight() < block_end(block)) {
+            if (turn + word * (8u / WEIGHT_BITS) < block_end(block)) {
               sum += dots_with_one(a);
             }
           }
@@ -65,7 +66,7 @@ fn main(
       y1 += (s.y * scale) * vec4<f32>(p1);
       y2 += (s.z * scale) * vec4<f32>(p2);
       y3 += (s.w * scale) * vec4<f32>(p3);
-      if (HAS_SHIFT) {
+      if (call.shift_at != 0u) {
         let shift = shift_of(tap, block, q);
         let t = s * vec4<f32>(sum);
         y0 += t.x * shift;
@@ -75,7 +76,7 @@ fn main(
       }
     }
   }
-  write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 
 // The sums of the mantissas in a word, for four pixels.
@@ -86,7 +87,7 @@ fn dots_with_one(a: vec4<u32>) -> vec4<i32> {
 
 // Where the words of a block end, counted in activation words as weight words count them.
 fn block_end(block: u32) -> u32 {
-  return block * call.block_weight_words * words_per_weight()
+  return block * call.block_weight_words * (8u / WEIGHT_BITS)
     + min(call.block_words, call.group_words - block * call.block_words);
 }
 

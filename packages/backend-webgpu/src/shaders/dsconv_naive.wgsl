@@ -7,8 +7,8 @@ fn mantissa(word: u32, r: u32) -> i32 {
 }
 
 fn weight(word: u32, r: u32) -> i32 {
-  let bit = 8u * (r % 4u) + WEIGHT_BITS * (r / 4u);
-  return (bitcast<i32>(word) << (32u - WEIGHT_BITS - bit)) >> (32u - WEIGHT_BITS);
+  let bit = 8u * (r % 4u) + call.weight_bits * (r / 4u);
+  return (bitcast<i32>(word) << (32u - call.weight_bits - bit)) >> (32u - call.weight_bits);
 }
 
 @compute @workgroup_size(64)
@@ -25,7 +25,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let picture = pixel / (call.out_width * call.out_height);
   let row = i32((pixel / call.out_width) % call.out_height * call.stride_height) - call.pad_top;
   let column = i32(pixel % call.out_width * call.stride_width) - call.pad_left;
-  let per_word = 32u / WEIGHT_BITS;
+  let per_word = 32u / call.weight_bits;
   var y = 0.0;
   for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
     let h = row + i32(tap / call.kernel_width * call.dilation_height);

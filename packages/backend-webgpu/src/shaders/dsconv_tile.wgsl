@@ -1,10 +1,11 @@
 // dsconv2d, a workgroup computes 4 * WORKGROUP_Y pixels by 4 * WORKGROUP_X channels of one group. Activations and packed weights of a piece of a block go
 // through workgroup memory, so that each is read from the buffer once per workgroup; weights are unpacked in registers.
 
-override HAS_SHIFT: bool = false;
-
 // Activation words of a piece: 64 depths.
 const PIECE = 16u;
+
+// Bits of a weight: 2, 4 or 8.
+override WEIGHT_BITS: u32 = 4u;
 
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 
@@ -87,12 +88,12 @@ fn main(
             let top = (w << vec4<u32>(8u - WEIGHT_BITS)) & vec4<u32>(0x01010101u * (256u - (1u << (8u - WEIGHT_BITS))));
             w = w >> vec4<u32>(WEIGHT_BITS % 8u);
             // Words behind the block are zero in the tile.
-            let a = tile_a[(word * words_per_weight() + turn) * WORKGROUP_Y + local.y];
+            let a = tile_a[(word * (8u / WEIGHT_BITS) + turn) * WORKGROUP_Y + local.y];
             p0 += dots(a.x, top);
             p1 += dots(a.y, top);
             p2 += dots(a.z, top);
             p3 += dots(a.w, top);
-            if (HAS_SHIFT) {
+            if (call.shift_at != 0u) {
               sum += dots_with_one(a);
             }
           }
@@ -104,7 +105,7 @@ fn main(
       y1 += (s.y * scale) * vec4<f32>(p1);
       y2 += (s.z * scale) * vec4<f32>(p2);
       y3 += (s.w * scale) * vec4<f32>(p3);
-      if (HAS_SHIFT) {
+      if (call.shift_at != 0u) {
         let shift = shift_of(tap, block, q);
         let t = s * vec4<f32>(sum);
         y0 += t.x * shift;
@@ -117,5 +118,5 @@ fn main(
   // A quad that does not exist in this group must not be taken for one of the next.
   let exists = quad_in_group < call.group_quads;
   let quad = select(call.groups * call.group_quads, channel_group * call.group_quads + quad_in_group, exists);
-  write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }

@@ -1,15 +1,8 @@
 // The filter's buffers, and how to read them. Weights: [tap][word][group][quad], four words side by side for four output channels. A word holds
-// 32 / WEIGHT_BITS depths of a channel: depth r in byte r % 4, at bit WEIGHT_BITS * (r / 4) of it. Scales: [tap][block][group][quad], or [group][quad].
-
-override WEIGHT_BITS: u32 = 4u;
+// 32 / weight_bits depths of a channel: depth r in byte r % 4, at bit weight_bits * (r / 4) of it. Scales: [tap][block][group][quad], or [group][quad].
 
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<vec2<u32>>;
-
-// Activation words that belong to one weight word.
-fn words_per_weight() -> u32 {
-  return 8u / WEIGHT_BITS;
-}
 
 fn weight_index(tap: u32, word: u32, quad: u32) -> u32 {
   return (tap * call.tap_weight_words + word) * call.groups * call.group_quads + quad;

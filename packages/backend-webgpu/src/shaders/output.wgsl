@@ -6,25 +6,26 @@
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 @group(0) @binding(8) var<storage, read_write> image: array<u32>;
 
-fn logistic(v: f32) -> f32 {
+fn logistic(v: vec4<f32>) -> vec4<f32> {
   // exp overflows to infinity for v below -88, and v / infinity is 0 as it should be.
-  return v / (1.0 + exp(-v));
+  return v / (vec4<f32>(1.0) + exp(-v));
 }
 
 // NaN stays NaN: no comparison with it is true, so select keeps the value.
-fn activate(v: f32, slope: f32) -> f32 {
+fn activate(v: vec4<f32>, slope: vec4<f32>) -> vec4<f32> {
+  let zero = vec4<f32>(0.0);
   switch (call.activation) {
     case 1u: {
-      return select(v, 0.0, v <= 0.0);
+      return select(v, zero, v <= zero);
     }
     case 2u: {
-      return select(select(v, 6.0, v > 6.0), 0.0, v <= 0.0);
+      return select(select(v, vec4<f32>(6.0), v > vec4<f32>(6.0)), zero, v <= zero);
     }
     case 3u: {
-      return select(logistic(v), 0.0, v < -87.0);
+      return select(logistic(v), zero, v < vec4<f32>(-87.0));
     }
     case 4u, 5u: {
-      return select(v, slope * v, v < 0.0);
+      return select(v, slope * v, v < zero);
     }
     default: {
       return v;
@@ -32,16 +33,16 @@ fn activate(v: f32, slope: f32) -> f32 {
   }
 }
 
-fn residual_at(pixel: u32, channel: u32) -> f32 {
+fn residual_of(pixel: u32, channel: vec4<u32>) -> vec4<f32> {
   if ((call.inputs & 2u) != 0u) {
-    return bitcast<f32>(residual[pixel * call.out_channels + channel]);
+    let at = vec4<u32>(pixel * call.out_channels) + channel;
+    return bitcast<vec4<f32>>(vec4<u32>(residual[at.x], residual[at.y], residual[at.z], residual[at.w]));
   }
-  // The image's blocks are multiples of four channels, so that words follow channels.
-  let word = bitcast<i32>(residual[pixel * call.residual_words + channel / 4u]);
-  let m = (word << (24u - 8u * (channel % 4u))) >> 24u;
+  // Blocks of the image are multiples of four channels: a quad is a word.
+  let m = unpack_bytes(residual[pixel * call.residual_words + channel.x / 4u]);
   let blocks = (call.out_channels + call.residual_block - 1u) / call.residual_block;
-  let scale = residual[call.residual_scales_at + pixel * blocks + channel / call.residual_block];
-  return f32(m) * bitcast<f32>(scale);
+  let scale = residual[call.residual_scales_at + pixel * blocks + channel.x / call.residual_block];
+  return vec4<f32>(m) * bitcast<f32>(scale);
 }
 
 // First output channel of a quad, and how many of its four channels there are.
@@ -55,28 +56,24 @@ fn channels_in(quad: u32) -> u32 {
 
 // activation(sum + bias + residual) of one pixel and a quad of channels; 0 for channels that do not exist.
 fn finish(pixel: u32, quad: u32, sum: vec4<f32>) -> vec4<f32> {
-  var v = vec4<f32>(0.0);
   if (pixel >= call.pixels || quad >= call.groups * call.group_quads) {
-    return v;
+    return vec4<f32>(0.0);
   }
-  let first = channel_of(quad);
-  let count = channels_in(quad);
-  for (var n = 0u; n < count; n++) {
-    let channel = first + n;
-    var y = sum[n];
-    if ((call.inputs & 1u) != 0u) {
-      y += bias[channel];
-    }
-    if ((call.inputs & 6u) != 0u) {
-      y += residual_at(pixel, channel);
-    }
-    var slope = call.alpha;
-    if (call.activation == 5u) {
-      slope = slopes[channel];
-    }
-    v[n] = activate(y, slope);
+  let lane = vec4<u32>(0u, 1u, 2u, 3u);
+  let exists = lane < vec4<u32>(channels_in(quad));
+  let channel = select(vec4<u32>(channel_of(quad)), vec4<u32>(channel_of(quad)) + lane, exists);
+  var y = sum;
+  if ((call.inputs & 1u) != 0u) {
+    y += vec4<f32>(bias[channel.x], bias[channel.y], bias[channel.z], bias[channel.w]);
   }
-  return v;
+  if ((call.inputs & 6u) != 0u) {
+    y += residual_of(pixel, channel);
+  }
+  var slope = vec4<f32>(call.alpha);
+  if (call.activation == 5u) {
+    slope = vec4<f32>(slopes[channel.x], slopes[channel.y], slopes[channel.z], slopes[channel.w]);
+  }
+  return select(vec4<f32>(0.0), activate(y, slope), exists);
 }
 
 fn write_floats(pixel: u32, quad: u32, v: vec4<f32>) {

@@ -138,6 +138,7 @@ tap_weight_words: u32,
 scale_per_block: u32,
 scale_halves: u32,
 shift_at: u32,
+weight_bits: u32,
 unit: f32,
 multiplier: u32,
 inputs: u32,
@@ -156,6 +157,7 @@ out_scales_at: u32,
 `;
 
 export const CONV_FLOAT = `
+override FLOAT_WEIGHTS: bool = false;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(
@@ -169,7 +171,7 @@ let window = window_of(pixel);
 let quads = call.groups * call.group_quads;
 let q = min(quad, quads - 1u);
 let first_channel = q / call.group_quads * call.depth;
-let per_word = 32u / WEIGHT_BITS;
+let per_word = 32u / call.weight_bits;
 var y0 = vec4<f32>(0.0);
 var y1 = vec4<f32>(0.0);
 var y2 = vec4<f32>(0.0);
@@ -186,13 +188,13 @@ let start = block * call.block;
 let count = min(call.block, call.depth - start);
 for (var i = 0u; i < count; i++) {
 var w = vec4<f32>(0.0);
-if (WEIGHT_BITS == 32u) {
+if (FLOAT_WEIGHTS) {
 w = bitcast<vec4<f32>>(weights[(tap * call.depth + start + i) * quads + q]);
 } else {
 let r = i % per_word;
-let left = 32u - WEIGHT_BITS - (8u * (r % 4u) + WEIGHT_BITS * (r / 4u));
+let left = 32u - call.weight_bits - (8u * (r % 4u) + call.weight_bits * (r / 4u));
 let word = weights[weight_index(tap, block * call.block_weight_words + i / per_word, q)];
-w = vec4<f32>((vec4<i32>(word) << vec4<u32>(left)) >> vec4<u32>(32u - WEIGHT_BITS));
+w = vec4<f32>((vec4<i32>(word) << vec4<u32>(left)) >> vec4<u32>(32u - call.weight_bits));
 }
 let at = first + start + i;
 let x = select(
@@ -206,7 +208,7 @@ p2 += x.z * w;
 p3 += x.w * w;
 }
 var scale = vec4<f32>(1.0);
-if (WEIGHT_BITS != 32u) {
+if (!FLOAT_WEIGHTS) {
 scale = scale_of(tap, block, q);
 }
 y0 += p0 * scale;
@@ -215,7 +217,7 @@ y2 += p2 * scale;
 y3 += p3 * scale;
 }
 }
-write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 `;
 
@@ -223,13 +225,14 @@ export const DEPTHWISE = `
 override FLOAT_INPUT: bool = false;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 fn weights_of(tap: u32, quad: u32) -> vec4<f32> {
-if (WEIGHT_BITS == 32u) {
+if (call.weight_bits == 32u) {
 return bitcast<vec4<f32>>(weights[tap * call.group_quads + quad]);
 }
-let bit = quad * 4u * WEIGHT_BITS;
+let bit = quad * 4u * call.weight_bits;
 let word = weights[tap * call.tap_weight_words + bit / 128u][bit / 32u % 4u] >> (bit % 32u);
-let at = vec4<u32>(0u, 1u, 2u, 3u) * WEIGHT_BITS;
-return vec4<f32>((vec4<i32>(i32(word)) << (vec4<u32>(32u - WEIGHT_BITS) - at)) >> vec4<u32>(32u - WEIGHT_BITS));
+let unused = 32u - call.weight_bits;
+let at = vec4<u32>(0u, 1u, 2u, 3u) * call.weight_bits;
+return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << (vec4<u32>(unused) - at)) >> vec4<u32>(unused));
 }
 fn read_quad(pixel: u32, channel: vec4<u32>, inside: bool) -> vec4<f32> {
 if (!inside) {
@@ -274,14 +277,14 @@ y1 += w * read_quad(taps.at.y, channel, taps.inside.y);
 y2 += w * read_quad(taps.at.z, channel, taps.inside.z);
 y3 += w * read_quad(taps.at.w, channel, taps.inside.w);
 }
-if (WEIGHT_BITS != 32u) {
+if (call.weight_bits != 32u) {
 let scale = scale_of(0u, 0u, q);
 y0 *= scale;
 y1 *= scale;
 y2 *= scale;
 y3 *= scale;
 }
-write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 `;
 
@@ -303,7 +306,7 @@ return ((x << 24u) >> 24u) * ((y << 24u) >> 24u)
 `;
 
 export const DSCONV_DIRECT = `
-override HAS_SHIFT: bool = false;
+override WEIGHT_BITS: u32 = 4u;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 fn dots(a: u32, w: vec4<u32>) -> vec4<i32> {
 return vec4<i32>(dot_bytes(a, w.x), dot_bytes(a, w.y), dot_bytes(a, w.z), dot_bytes(a, w.w));
@@ -347,8 +350,8 @@ p0 += dots(a.x, top);
 p1 += dots(a.y, top);
 p2 += dots(a.z, top);
 p3 += dots(a.w, top);
-if (HAS_SHIFT) {
-if (turn + word * words_per_weight() < block_end(block)) {
+if (call.shift_at != 0u) {
+if (turn + word * (8u / WEIGHT_BITS) < block_end(block)) {
 sum += dots_with_one(a);
 }
 }
@@ -361,7 +364,7 @@ y0 += (s.x * scale) * vec4<f32>(p0);
 y1 += (s.y * scale) * vec4<f32>(p1);
 y2 += (s.z * scale) * vec4<f32>(p2);
 y3 += (s.w * scale) * vec4<f32>(p3);
-if (HAS_SHIFT) {
+if (call.shift_at != 0u) {
 let shift = shift_of(tap, block, q);
 let t = s * vec4<f32>(sum);
 y0 += t.x * shift;
@@ -371,14 +374,14 @@ y3 += t.w * shift;
 }
 }
 }
-write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 fn dots_with_one(a: vec4<u32>) -> vec4<i32> {
 let one = 0x01010101u;
 return vec4<i32>(dot_bytes(a.x, one), dot_bytes(a.y, one), dot_bytes(a.z, one), dot_bytes(a.w, one));
 }
 fn block_end(block: u32) -> u32 {
-return block * call.block_weight_words * words_per_weight()
+return block * call.block_weight_words * (8u / WEIGHT_BITS)
 + min(call.block_words, call.group_words - block * call.block_words);
 }
 fn activation_scales(at: vec4<u32>) -> vec4<f32> {
@@ -392,8 +395,8 @@ fn mantissa(word: u32, r: u32) -> i32 {
 return (bitcast<i32>(word) << (24u - 8u * r)) >> 24u;
 }
 fn weight(word: u32, r: u32) -> i32 {
-let bit = 8u * (r % 4u) + WEIGHT_BITS * (r / 4u);
-return (bitcast<i32>(word) << (32u - WEIGHT_BITS - bit)) >> (32u - WEIGHT_BITS);
+let bit = 8u * (r % 4u) + call.weight_bits * (r / 4u);
+return (bitcast<i32>(word) << (32u - call.weight_bits - bit)) >> (32u - call.weight_bits);
 }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -409,7 +412,7 @@ let group = quad / call.group_quads;
 let picture = pixel / (call.out_width * call.out_height);
 let row = i32((pixel / call.out_width) % call.out_height * call.stride_height) - call.pad_top;
 let column = i32(pixel % call.out_width * call.stride_width) - call.pad_left;
-let per_word = 32u / WEIGHT_BITS;
+let per_word = 32u / call.weight_bits;
 var y = 0.0;
 for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
 let h = row + i32(tap / call.kernel_width * call.dilation_height);
@@ -445,8 +448,8 @@ result[pixel * call.out_channels + channel_of(quad) + lane] = v[lane];
 `;
 
 export const DSCONV_TILE = `
-override HAS_SHIFT: bool = false;
 const PIECE = 16u;
+override WEIGHT_BITS: u32 = 4u;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 var<workgroup> tile_a: array<vec4<u32>, PIECE * WORKGROUP_Y>;
 var<workgroup> tile_w: array<vec4<u32>, PIECE * WEIGHT_BITS / 8u * WORKGROUP_X>;
@@ -518,12 +521,12 @@ var w = tile_w[word * WORKGROUP_X + local.x];
 for (var turn = 0u; turn < 8u / WEIGHT_BITS; turn++) {
 let top = (w << vec4<u32>(8u - WEIGHT_BITS)) & vec4<u32>(0x01010101u * (256u - (1u << (8u - WEIGHT_BITS))));
 w = w >> vec4<u32>(WEIGHT_BITS % 8u);
-let a = tile_a[(word * words_per_weight() + turn) * WORKGROUP_Y + local.y];
+let a = tile_a[(word * (8u / WEIGHT_BITS) + turn) * WORKGROUP_Y + local.y];
 p0 += dots(a.x, top);
 p1 += dots(a.y, top);
 p2 += dots(a.z, top);
 p3 += dots(a.w, top);
-if (HAS_SHIFT) {
+if (call.shift_at != 0u) {
 sum += dots_with_one(a);
 }
 }
@@ -535,7 +538,7 @@ y0 += (s.x * scale) * vec4<f32>(p0);
 y1 += (s.y * scale) * vec4<f32>(p1);
 y2 += (s.z * scale) * vec4<f32>(p2);
 y3 += (s.w * scale) * vec4<f32>(p3);
-if (HAS_SHIFT) {
+if (call.shift_at != 0u) {
 let shift = shift_of(tap, block, q);
 let t = s * vec4<f32>(sum);
 y0 += t.x * shift;
@@ -547,17 +550,13 @@ y3 += t.w * shift;
 }
 let exists = quad_in_group < call.group_quads;
 let quad = select(call.groups * call.group_quads, channel_group * call.group_quads + quad_in_group, exists);
-write_tile(local.xy, pixel, quad, y0, y1, y2, y3);
+write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 `;
 
 export const FILTER = `
-override WEIGHT_BITS: u32 = 4u;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<vec2<u32>>;
-fn words_per_weight() -> u32 {
-return 8u / WEIGHT_BITS;
-}
 fn weight_index(tap: u32, word: u32, quad: u32) -> u32 {
 return (tap * call.tap_weight_words + word) * call.groups * call.group_quads + quad;
 }
@@ -591,37 +590,38 @@ export const OUTPUT = `
 @group(0) @binding(6) var<storage, read> residual: array<u32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 @group(0) @binding(8) var<storage, read_write> image: array<u32>;
-fn logistic(v: f32) -> f32 {
-return v / (1.0 + exp(-v));
+fn logistic(v: vec4<f32>) -> vec4<f32> {
+return v / (vec4<f32>(1.0) + exp(-v));
 }
-fn activate(v: f32, slope: f32) -> f32 {
+fn activate(v: vec4<f32>, slope: vec4<f32>) -> vec4<f32> {
+let zero = vec4<f32>(0.0);
 switch (call.activation) {
 case 1u: {
-return select(v, 0.0, v <= 0.0);
+return select(v, zero, v <= zero);
 }
 case 2u: {
-return select(select(v, 6.0, v > 6.0), 0.0, v <= 0.0);
+return select(select(v, vec4<f32>(6.0), v > vec4<f32>(6.0)), zero, v <= zero);
 }
 case 3u: {
-return select(logistic(v), 0.0, v < -87.0);
+return select(logistic(v), zero, v < vec4<f32>(-87.0));
 }
 case 4u, 5u: {
-return select(v, slope * v, v < 0.0);
+return select(v, slope * v, v < zero);
 }
 default: {
 return v;
 }
 }
 }
-fn residual_at(pixel: u32, channel: u32) -> f32 {
+fn residual_of(pixel: u32, channel: vec4<u32>) -> vec4<f32> {
 if ((call.inputs & 2u) != 0u) {
-return bitcast<f32>(residual[pixel * call.out_channels + channel]);
+let at = vec4<u32>(pixel * call.out_channels) + channel;
+return bitcast<vec4<f32>>(vec4<u32>(residual[at.x], residual[at.y], residual[at.z], residual[at.w]));
 }
-let word = bitcast<i32>(residual[pixel * call.residual_words + channel / 4u]);
-let m = (word << (24u - 8u * (channel % 4u))) >> 24u;
+let m = unpack_bytes(residual[pixel * call.residual_words + channel.x / 4u]);
 let blocks = (call.out_channels + call.residual_block - 1u) / call.residual_block;
-let scale = residual[call.residual_scales_at + pixel * blocks + channel / call.residual_block];
-return f32(m) * bitcast<f32>(scale);
+let scale = residual[call.residual_scales_at + pixel * blocks + channel.x / call.residual_block];
+return vec4<f32>(m) * bitcast<f32>(scale);
 }
 fn channel_of(quad: u32) -> u32 {
 return (quad / call.group_quads) * call.group_outputs + (quad % call.group_quads) * 4u;
@@ -630,28 +630,24 @@ fn channels_in(quad: u32) -> u32 {
 return min(4u, call.group_outputs - (quad % call.group_quads) * 4u);
 }
 fn finish(pixel: u32, quad: u32, sum: vec4<f32>) -> vec4<f32> {
-var v = vec4<f32>(0.0);
 if (pixel >= call.pixels || quad >= call.groups * call.group_quads) {
-return v;
+return vec4<f32>(0.0);
 }
-let first = channel_of(quad);
-let count = channels_in(quad);
-for (var n = 0u; n < count; n++) {
-let channel = first + n;
-var y = sum[n];
+let lane = vec4<u32>(0u, 1u, 2u, 3u);
+let exists = lane < vec4<u32>(channels_in(quad));
+let channel = select(vec4<u32>(channel_of(quad)), vec4<u32>(channel_of(quad)) + lane, exists);
+var y = sum;
 if ((call.inputs & 1u) != 0u) {
-y += bias[channel];
+y += vec4<f32>(bias[channel.x], bias[channel.y], bias[channel.z], bias[channel.w]);
 }
 if ((call.inputs & 6u) != 0u) {
-y += residual_at(pixel, channel);
+y += residual_of(pixel, channel);
 }
-var slope = call.alpha;
+var slope = vec4<f32>(call.alpha);
 if (call.activation == 5u) {
-slope = slopes[channel];
+slope = vec4<f32>(slopes[channel.x], slopes[channel.y], slopes[channel.z], slopes[channel.w]);
 }
-v[n] = activate(y, slope);
-}
-return v;
+return select(vec4<f32>(0.0), activate(y, slope), exists);
 }
 fn write_floats(pixel: u32, quad: u32, v: vec4<f32>) {
 if (pixel >= call.pixels || quad >= call.groups * call.group_quads) {
@@ -720,30 +716,30 @@ image[call.out_scales_at + pixel * blocks + quad * 4u / call.out_block] = grid.s
 }
 }
 }
-fn write_tile(local: vec2<u32>, pixel: u32, quad: u32, y0: vec4<f32>, y1: vec4<f32>, y2: vec4<f32>, y3: vec4<f32>) {
-let v0 = finish(pixel, quad, y0);
-let v1 = finish(pixel + 1u, quad, y1);
-let v2 = finish(pixel + 2u, quad, y2);
-let v3 = finish(pixel + 3u, quad, y3);
+fn write_tile(local: vec2<u32>, pixel: u32, quad: u32, sums: array<vec4<f32>, 4>) {
+var values = sums;
+var peak = vec4<u32>(0u);
+for (var n = 0u; n < 4u; n++) {
+let v = finish(pixel + n, quad, values[n]);
+values[n] = v;
 if (call.out_bits == 0u) {
-write_floats(pixel, quad, v0);
-write_floats(pixel + 1u, quad, v1);
-write_floats(pixel + 2u, quad, v2);
-write_floats(pixel + 3u, quad, v3);
+write_floats(pixel + n, quad, v);
+}
+peak[n] = peak_of(v);
+}
+if (call.out_bits == 0u) {
 return;
 }
 let row = local.y * WORKGROUP_X;
-peaks[row + local.x] = vec4<u32>(peak_of(v0), peak_of(v1), peak_of(v2), peak_of(v3));
+peaks[row + local.x] = peak;
 workgroupBarrier();
 let width = min((call.out_block + 3u) / 4u, WORKGROUP_X);
-let start = local.x - local.x % width;
-var peak = vec4<u32>(0u);
+let start = row + local.x - local.x % width;
 for (var n = 0u; n < width; n++) {
-peak = max(peak, peaks[row + start + n]);
+peak = max(peak, peaks[start + n]);
 }
-write_grid(pixel, quad, v0, peak.x);
-write_grid(pixel + 1u, quad, v1, peak.y);
-write_grid(pixel + 2u, quad, v2, peak.z);
-write_grid(pixel + 3u, quad, v3, peak.w);
+for (var n = 0u; n < 4u; n++) {
+write_grid(pixel + n, quad, values[n], peak[n]);
+}
 }
 `;

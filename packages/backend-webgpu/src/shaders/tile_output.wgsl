@@ -28,30 +28,30 @@ fn write_grid(pixel: u32, quad: u32, v: vec4<f32>, peak: u32) {
   }
 }
 
-// Called by every invocation of the workgroup, whether its pixels and channels exist or not.
-fn write_tile(local: vec2<u32>, pixel: u32, quad: u32, y0: vec4<f32>, y1: vec4<f32>, y2: vec4<f32>, y3: vec4<f32>) {
-  let v0 = finish(pixel, quad, y0);
-  let v1 = finish(pixel + 1u, quad, y1);
-  let v2 = finish(pixel + 2u, quad, y2);
-  let v3 = finish(pixel + 3u, quad, y3);
+// Called by every invocation of the workgroup, whether its pixels and channels exist or not. Loops, because compilers copy the epilogue to each call.
+fn write_tile(local: vec2<u32>, pixel: u32, quad: u32, sums: array<vec4<f32>, 4>) {
+  var values = sums;
+  var peak = vec4<u32>(0u);
+  for (var n = 0u; n < 4u; n++) {
+    let v = finish(pixel + n, quad, values[n]);
+    values[n] = v;
+    if (call.out_bits == 0u) {
+      write_floats(pixel + n, quad, v);
+    }
+    peak[n] = peak_of(v);
+  }
   if (call.out_bits == 0u) {
-    write_floats(pixel, quad, v0);
-    write_floats(pixel + 1u, quad, v1);
-    write_floats(pixel + 2u, quad, v2);
-    write_floats(pixel + 3u, quad, v3);
     return;
   }
   let row = local.y * WORKGROUP_X;
-  peaks[row + local.x] = vec4<u32>(peak_of(v0), peak_of(v1), peak_of(v2), peak_of(v3));
+  peaks[row + local.x] = peak;
   workgroupBarrier();
   let width = min((call.out_block + 3u) / 4u, WORKGROUP_X);
-  let start = local.x - local.x % width;
-  var peak = vec4<u32>(0u);
+  let start = row + local.x - local.x % width;
   for (var n = 0u; n < width; n++) {
-    peak = max(peak, peaks[row + start + n]);
+    peak = max(peak, peaks[start + n]);
   }
-  write_grid(pixel, quad, v0, peak.x);
-  write_grid(pixel + 1u, quad, v1, peak.y);
-  write_grid(pixel + 2u, quad, v2, peak.z);
-  write_grid(pixel + 3u, quad, v3, peak.w);
+  for (var n = 0u; n < 4u; n++) {
+    write_grid(pixel + n, quad, values[n], peak[n]);
+  }
 }
