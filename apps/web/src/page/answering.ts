@@ -1,9 +1,12 @@
 /** From a picture to both networks' answers and times. */
 import { clearAnswers, inWords, showRun, showTimes, showWaiting } from '../ui/answers.js';
-import { hideError, say, showError } from '../ui/messages.js';
+import { hideError, say, showError, startProgress } from '../ui/messages.js';
 import type { Run, Timing, Which } from '../workers/api.js';
 import type { Sample } from './samples.js';
 import { runner } from './workers.js';
+
+/** Milliseconds after which someone should be told that something goes on. */
+const SLOW = 300;
 
 export interface Question {
   sample: Sample;
@@ -20,6 +23,8 @@ export interface AnswerEvents {
   onBackendFailure(which: Which, error: unknown): void;
 }
 
+type Runs = Partial<Record<Which, Run>>;
+
 export class Answering {
   /** Counted up by every question; whoever finds another number gives up. */
   private count = 0;
@@ -32,20 +37,47 @@ export class Answering {
     const mine = ++this.count;
     const isOld = (): boolean => mine !== this.count;
     const started = performance.now();
+    const progress = startProgress();
+    // Most answers are there before a bar could be seen.
+    const slow = setTimeout(() => {
+      progress.tell({ task: 'Preparing the backends', done: 0, total: null });
+    }, SLOW);
+    let runs: Runs;
+    try {
+      runs = await this.askBoth({ sample, invert, backends }, isOld, started);
+    } finally {
+      clearTimeout(slow);
+      progress.end();
+    }
+    await this.timeAll(runs, backends, isOld);
+  }
+
+  /** Takes answers away that are about a network that is gone. */
+  forget(): void {
+    this.count++;
+    for (const which of ['quantized', 'float'] as const) clearAnswers(which);
+    say('');
+  }
+
+  private async askBoth(
+    { sample, invert, backends }: Question,
+    isOld: () => boolean,
+    started: number,
+  ): Promise<Runs> {
     for (const which of ['quantized', 'float'] as const) showWaiting(which);
     try {
       await runner.call('picture', { name: sample.title, blob: await sample.blob(), invert });
     } catch (error) {
       if (!isOld()) this.refuse(sample, error);
-      return;
+      return {};
     }
     this.shown = sample;
-    const runs: Partial<Record<Which, Run>> = {};
+    const runs: Runs = {};
     for (const which of ['quantized', 'float'] as const) {
-      if (isOld()) return;
+      if (isOld()) return runs;
       try {
         const run = await runner.call('run', { which, backend: backends[which] });
-        if (isOld()) return;
+        if (isOld()) return runs;
         runs[which] = run;
         showRun(which, run);
         if (which === 'quantized') {
@@ -54,19 +86,15 @@ export class Answering {
           performance.measure('answer', { start: started });
         }
       } catch (error) {
-        if (isOld()) return;
+        if (isOld()) return runs;
         clearAnswers(which);
         this.events.onBackendFailure(which, error);
       }
     }
-    await this.timeAll(runs, backends, isOld);
+    return runs;
   }
 
-  private async timeAll(
-    runs: Partial<Record<Which, Run>>,
-    backends: Question['backends'],
-    isOld: () => boolean,
-  ): Promise<void> {
+  private async timeAll(runs: Runs, backends: Question['backends'], isOld: () => boolean): Promise<void> {
     const times: Record<Which, Timing | null> = { quantized: null, float: null };
     for (const which of ['quantized', 'float'] as const) {
       const run = runs[which];

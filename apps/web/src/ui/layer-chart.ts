@@ -55,8 +55,8 @@ export class LayerChart {
     const field = byId('layers');
     const [legend] = field.children;
     field.replaceChildren(legend!, element('div', { class: 'axis', 'aria-hidden': 'true' }), ...columns);
-    const options = layers.map(({ name, bits, shape }) =>
-      element('option', { value: name }, `${name} · ${shape.join('×')} · ${bits} bits`),
+    const options = layers.map(({ name, shape }) =>
+      element('option', { value: name }, `${name} · ${shape.join('×')}`),
     );
     byId('layer').replaceChildren(...options);
   }

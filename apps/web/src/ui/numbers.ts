@@ -6,15 +6,29 @@ import { milliseconds } from './answers.js';
 
 export interface Facts {
   info: NetworkInfo | null;
-  quantized: Quantized | null;
+  quantized: (Omit<Quantized, 'file'> & { setting: { bits: number; blockSize: number } }) | null;
   evaluation: Evaluation | null;
+  /** Whether `evaluation` is of an earlier setting, while the present one is computed. */
+  isStale: boolean;
   /** What the samples show, null where nobody knows, in their order. */
   truths: readonly (number | null)[];
   times: { quantized: Timing | null; float: Timing | null };
 }
 
 export function showNumbers(facts: Facts): void {
+  showForms(facts);
   byId('tiles').replaceChildren(...[...sizeTiles(facts), ...sampleTiles(facts), timeTile(facts)]);
+}
+
+/** What the two cards of answers are about. */
+function showForms({ info, quantized }: Facts): void {
+  const setting = quantized?.setting;
+  byId('quantized-form').textContent =
+    quantized && setting
+      ? `${setting.bits} bits, blocks of ${setting.blockSize} · ${bytes(quantized.bytes)}`
+      : '';
+  const origin = info?.floatOrigin === 'dequantized' ? 'stored weights as float32' : 'float32';
+  byId('float-form').textContent = info ? `${origin} · ${bytes(info.floatBytes)}` : '';
 }
 
 function sizeTiles({ info, quantized }: Facts): HTMLElement[] {
@@ -38,7 +52,7 @@ function sizeTiles({ info, quantized }: Facts): HTMLElement[] {
   ];
 }
 
-function sampleTiles({ evaluation, truths }: Facts): HTMLElement[] {
+function sampleTiles({ evaluation, truths, isStale }: Facts): HTMLElement[] {
   if (!evaluation) {
     return [
       tile('agreement', 'Same class as float', '…', ''),
@@ -75,6 +89,7 @@ function sampleTiles({ evaluation, truths }: Facts): HTMLElement[] {
             part: right(quantized) / known,
           },
         );
+  if (isStale) for (const shown of [agreement, accuracy]) shown.setAttribute('aria-busy', 'true');
   return [agreement, accuracy];
 }
 

@@ -1,5 +1,5 @@
 /** Every setting that was tried: its size against how far its answers are from float. */
-import { at, bytes, escapeText, linear, logarithmic, logTicks, plain, ticks } from '@dsconv/converter/report';
+import { at, bytes, escapeText, logarithmic, logTicks, plain, type Scale } from '@dsconv/converter/report';
 import { byId } from '../page/dom.js';
 
 export interface Try {
@@ -10,41 +10,50 @@ export interface Try {
   divergence: number;
 }
 
-const [WIDTH, HEIGHT] = [560, 230];
-const MARGIN = { top: 18, right: 24, bottom: 44, left: 58 };
+/** Axes stay where they are while settings change: sizes as parts of the float network's, and divergences in nats. */
+const [SMALLEST_PART, LARGEST_PART] = [1 / 18, 1 / 2.4];
+const [LEAST, MOST] = [1e-5, 5];
 
-/** @param tries of one network; the last one is where it stands now */
-export function showTrail(tries: readonly Try[]): void {
+const HEIGHT = 240;
+const MARGIN = { top: 12, right: 16, bottom: 46, left: 62 };
+
+/**
+ * @param tries of one network; the last one is where it stands now
+ * @param floatBytes of the float network's file
+ */
+export function showTrail(tries: readonly Try[], floatBytes = 0): void {
   const current = tries.at(-1);
-  byId('trail').innerHTML = current ? chart(tries, current) : '';
+  const box = byId('trail');
+  box.innerHTML = current ? chart(tries, current, floatBytes, Math.max(300, box.clientWidth || 480)) : '';
   byId('trail-note').textContent =
     tries.length > 1
-      ? `${tries.length} settings tried. Move the sliders for more.`
-      : 'Move the sliders: every setting you try leaves a point here.';
+      ? `${tries.length} settings tried; further left is smaller, further down is closer to float.`
+      : 'Every setting you try leaves a point here: further left is smaller, further down is closer to float.';
 }
 
-function chart(tries: readonly Try[], current: Try): string {
-  const sizes = tries.map((one) => one.bytes);
-  const [low, high] = [Math.min(...sizes) * 0.8, Math.max(...sizes) * 1.25];
-  const most = Math.max(...tries.map(({ divergence }) => divergence), 1e-3) * 1.15;
-  const x = logarithmic(low, high, MARGIN.left, WIDTH - MARGIN.right);
-  const y = linear(0, most, HEIGHT - MARGIN.bottom, MARGIN.top);
-  const bottom = HEIGHT - MARGIN.bottom;
+function chart(tries: readonly Try[], current: Try, floatBytes: number, width: number): string {
+  const [low, high] = [floatBytes * SMALLEST_PART, floatBytes * LARGEST_PART];
+  const [right, bottom] = [width - MARGIN.right, HEIGHT - MARGIN.bottom];
+  const x = logarithmic(low, high, MARGIN.left, right);
+  const y = logarithmic(LEAST, MOST, bottom, MARGIN.top);
+  const within = (value: number): number => Math.min(MOST, Math.max(LEAST, value));
   const down = logTicks(low, high).map((value) => {
     const p = at(x(value));
-    return `<line x1="${p}" x2="${p}" y1="${MARGIN.top}" y2="${bottom}" stroke="var(--line)"/><text x="${p}" y="${bottom + 17}" text-anchor="middle" fill="var(--soft)">${bytes(value)}</text>`;
+    return `<line x1="${p}" x2="${p}" y1="${MARGIN.top}" y2="${bottom}" stroke="var(--line)"/><text x="${p}" y="${bottom + 16}" text-anchor="middle" fill="var(--soft)">${bytes(value)}</text>`;
   });
-  const across = ticks(0, most, 4).map((value) => {
+  const across = logTicks(LEAST, MOST).map((value) => {
     const p = at(y(value));
-    return `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${p}" y2="${p}" stroke="var(--line)"/><text x="${MARGIN.left - 7}" y="${p}" dy="0.35em" text-anchor="end" fill="var(--soft)">${plain(value)}</text>`;
+    return `<line x1="${MARGIN.left}" x2="${right}" y1="${p}" y2="${p}" stroke="var(--line)"/><text x="${MARGIN.left - 7}" y="${p}" dy="0.35em" text-anchor="end" fill="var(--soft)">${plain(value)}</text>`;
   });
-  const points = tries.map((one) => {
-    const isCurrent = one === current;
-    const title = `${one.title}: ${bytes(one.bytes)}, ${plain(one.divergence)} nats`;
-    return `<circle cx="${at(x(one.bytes))}" cy="${at(y(one.divergence))}" r="${isCurrent ? 7 : 4.5}" fill="var(--b)" opacity="${isCurrent ? 1 : 0.55}" stroke="var(--panel)" stroke-width="1.5"><title>${escapeText(title)}</title></circle>`;
-  });
-  const label = `Settings tried, bytes against divergence from the float network's answers. Now: ${current.title}, ${bytes(current.bytes)}, ${plain(current.divergence)} nats per picture.`;
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeText(label)}" font-size="11">${down.join('')}${across.join('')}${points.join('')}
-<text x="${(MARGIN.left + WIDTH - MARGIN.right) / 2}" y="${HEIGHT - 8}" text-anchor="middle" fill="var(--ink)">bytes</text>
-<text transform="translate(14 ${(MARGIN.top + bottom) / 2}) rotate(-90)" text-anchor="middle" fill="var(--ink)">nats from float</text></svg>`;
+  const points = tries.map((one) => point(one, one === current, x, (value) => y(within(value))));
+  const label = `Settings tried: bytes against divergence from the float network's answers. Now ${current.title}: ${bytes(current.bytes)}, ${plain(current.divergence)} nats per picture.`;
+  return `<svg viewBox="0 0 ${width} ${HEIGHT}" role="img" aria-label="${escapeText(label)}" font-size="12">${down.join('')}${across.join('')}${points.join('')}
+<text x="${(MARGIN.left + right) / 2}" y="${HEIGHT - 8}" text-anchor="middle" fill="var(--ink)">bytes</text>
+<text transform="translate(13 ${(MARGIN.top + bottom) / 2}) rotate(-90)" text-anchor="middle" fill="var(--ink)">nats from float</text></svg>`;
+}
+
+function point(one: Try, isCurrent: boolean, x: Scale, y: Scale): string {
+  const title = `${one.title}: ${bytes(one.bytes)}, ${plain(one.divergence)} nats`;
+  const look = isCurrent ? 'r="7"' : 'r="4.5" opacity="0.5"';
+  return `<circle cx="${at(x(one.bytes))}" cy="${at(y(one.divergence))}" ${look} fill="var(--b)" stroke="var(--panel)" stroke-width="1.5"><title>${escapeText(title)}</title></circle>`;
 }

@@ -9,26 +9,26 @@ import {
 } from '@dsconv/core';
 import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
-import { env, setBackend } from '@tensorflow/tfjs-core';
+import { engine, env, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core';
 import type { BackendChoice, Which } from './api.js';
 
 /** Backends of TensorFlow.js that run the float network for comparison. */
 const FLOAT_BACKENDS: Readonly<Record<string, { title: string; load: () => Promise<unknown> }>> = {
-  wasm: { title: 'TensorFlow.js, WebAssembly', load: loadWasm },
-  webgpu: { title: 'TensorFlow.js, WebGPU', load: () => import('@tensorflow/tfjs-backend-webgpu') },
-  cpu: { title: 'TensorFlow.js, plain JavaScript', load: async () => undefined },
+  wasm: { title: 'TensorFlow.js WASM', load: loadWasm },
+  webgpu: { title: 'TensorFlow.js WebGPU', load: loadPackages },
+  cpu: { title: 'TensorFlow.js JavaScript', load: async () => undefined },
 };
 
-const DSCONV_TITLES: Readonly<Record<string, string>> = { 'dsconv-cpu': 'CPU', webgpu: 'WebGPU' };
+/** The tier that no browser has. */
+const NATIVE = 'native';
 
-/** Tiers that a page is offered beside the best one; the native one is not for browsers. */
-const PINNED = ['wasm-relaxed-simd', 'wasm-simd', 'js'];
+const DSCONV_TITLES: Readonly<Record<string, string>> = { 'dsconv-cpu': 'CPU', webgpu: 'WebGPU' };
 
 let loading: Promise<unknown> | null = null;
 
 /** Everything that registers DSConv backends, the CPU's being there already. */
 function loadPackages(): Promise<unknown> {
-  loading ??= Promise.resolve();
+  loading ??= import('@dsconv/backend-webgpu');
   return loading;
 }
 
@@ -42,7 +42,7 @@ export async function listBackends(): Promise<BackendChoice[]> {
     const title = DSCONV_TITLES[name] ?? name;
     choices.push({ name, title, runs: 'quantized', ...availability(await backend.probe()) });
     if (!backend.pinTier) continue;
-    const tiers = (await backend.tiers()).filter(({ tier }) => PINNED.includes(tier));
+    const tiers = (await backend.tiers()).filter(({ tier }) => tier !== NATIVE);
     for (const { tier, available, reason = null } of tiers) {
       choices.push({
         name: `${name}/${tier}`,
@@ -82,7 +82,7 @@ export async function useBackend(which: Which, name: string): Promise<string | n
 }
 
 async function useDSConv(name: string): Promise<string | null> {
-  await loadPackages();
+  if (!getDSConvBackend(name)) await loadPackages();
   const [base, tier] = name.split('/') as [string, string | undefined];
   if (tier !== undefined && !listDSConvBackends().includes(name)) getDSConvBackend(base)?.pinTier?.(tier);
   return (await selectBackend([name])).tier;
@@ -112,4 +112,13 @@ async function loadWasm(): Promise<void> {
     // It asks for a name for each, and never loads this one.
     'tfjs-backend-wasm-threaded-simd.wasm': simdWasm,
   });
+}
+
+/** Takes a backend whose device is gone out of TensorFlow.js, which makes a new one when it is asked for again. */
+export function forgetBackend(name: string): void {
+  const { registryFactory } = engine();
+  const registered = registryFactory[name];
+  if (!registered) return;
+  removeBackend(name);
+  registerBackend(name, registered.factory, registered.priority);
 }

@@ -13,7 +13,7 @@ import { listBackends } from './backends.js';
 import { serve } from './channel.js';
 import { dequantized } from './open-network.js';
 import { decodePicture } from './pictures.js';
-import { sessionsOf } from './sessions.js';
+import { sessionsOf, startAfresh } from './sessions.js';
 
 /** Runs are repeated until this many milliseconds or this many runs. */
 const [MOST_MILLISECONDS, MOST_RUNS] = [1500, 30];
@@ -56,8 +56,8 @@ serve<RunnerApi>({
       current = await decodePicture(name, blob, invert);
       return { width: current.width, height: current.height };
     }),
-  run: (request) => inTurn(() => run(request)),
-  time: (request) => inTurn(() => time(request)),
+  run: (request) => inTurn(() => watched(request, run)),
+  time: (request) => inTurn(() => watched(request, time)),
 });
 
 /** What is too large for a page is left out. */
@@ -69,6 +69,16 @@ function listNetworks(): NetworkChoice[] {
       return { id, title, shipped: weights.shipped, floatBytes: bytes };
     })
     .filter(({ floatBytes }) => floatBytes <= MOST_BYTES);
+}
+
+/** What was on a device that is lost is given up, so that another try takes a new device. */
+async function watched<T>(request: RunRequest, work: (request: RunRequest) => Promise<T>): Promise<T> {
+  try {
+    return await work(request);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'DEVICE_LOST') startAfresh(request.backend);
+    throw error;
+  }
 }
 
 async function run({ which, backend }: RunRequest): Promise<Run> {
