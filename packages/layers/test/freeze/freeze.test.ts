@@ -91,7 +91,10 @@ describe.each(Object.keys(makers))('%s', (which) => {
           const all = (values: Float32Array) => [...values].map((v) => stored(v, settings.scaleFormat));
           expect([...filter.scales('kds')!]).toEqual(all(scales));
           if (shifts) expect([...filter.scales('kdsBias')!]).toEqual(all(shifts));
-          if (settings.scaleFormat === 'float16') expect(filter.stored('kds')!.format).toBe('float16');
+          // Scales so small that float16 would lose too much stay float32, and their filter's with them.
+          const isNormal = scales.every((v) => v === 0 || Math.abs(v) >= 2 ** -14);
+          const half = settings.scaleFormat === 'float16' && isNormal;
+          if (half) expect(filter.stored('kds')!.format).toBe('float16');
         }
       });
     }
