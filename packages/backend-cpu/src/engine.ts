@@ -1,5 +1,12 @@
 /** What a tier computes with. Kernels speak to this interface; whether memory is a heap or typed arrays is the engine's business. */
-import type { Activation, ConvGeometry, DSConvFilter } from '@dsconv/core';
+import type {
+  Activation,
+  BinaryCode,
+  ConvGeometry,
+  DSConvFilter,
+  ExtraBinaryCode,
+  ExtraUnaryCode,
+} from '@dsconv/core';
 import type { TensorEntry } from './tensor-entry.js';
 import type { WasmHeap } from './wasm/heap.js';
 
@@ -37,9 +44,7 @@ export interface MatMulCall {
   leakyreluAlpha: number;
 }
 
-export type BinaryCode = 'add' | 'sub' | 'mul' | 'reverseSub';
-export type ExtraBinaryCode = 'max' | 'min' | 'div';
-export type ExtraUnaryCode = 'sigmoid' | 'tanh' | 'exp';
+export type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode };
 /** What training uses, and plans do not know. */
 export type TrainingUnaryCode = 'step' | 'square' | 'sqrt' | 'rsqrt' | 'negate';
 
@@ -135,8 +140,9 @@ export interface Engine {
 
   /** `DSConv2D` and `DSDepthwiseConv2D`; `mantissa` 0 means float activations. */
   dsconv(call: ConvolutionCall, filter: DSConvFilter, mantissa: number): void;
-  /** Rounds rows of `channels` to the BFP grid, in place. */
+  /** Rounds rows of `channels` to the BFP grid; `y` may be `x`. */
   bfpRound(
+    x: Operand,
     y: Operand,
     pixels: number,
     channels: number,

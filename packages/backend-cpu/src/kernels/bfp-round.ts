@@ -11,11 +11,10 @@ function round({ inputs: { x }, backend, attrs }: Arguments<{ x: TensorInfo }>):
   if (!backend.engine) {
     return backend.makeTensorInfo(x.shape, 'float32', roundToBfp(backend.entry(x).floats(), channels, attrs));
   }
-  const y = backend.output(x.shape);
-  // Read after the output was made, which may have moved the heap.
-  backend.entry(y.info).floats().set(backend.entry(x).floats());
-  backend.engine.bfpRound(y.operand, sizeOf(x) / channels, channels, attrs);
-  return y.info;
+  const source = backend.operand(x);
+  return backend.fill(x.shape, (engine, y) =>
+    engine.bfpRound(source, y, sizeOf(x) / channels, channels, attrs),
+  );
 }
 
 function gradient({ inputs, backend, attrs }: Arguments<{ x: TensorInfo; dy: TensorInfo }>): TensorInfo {

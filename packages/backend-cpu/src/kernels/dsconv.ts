@@ -25,7 +25,7 @@ function run({ inputs, backend, attrs }: Arguments): TensorInfo {
   };
   return backend.fill([batch, outHeight, outWidth, outChannels], (engine, y) => {
     engine.dsconv({ ...call, y }, filter, activationBits ?? 0);
-    if (outputFormat) engine.bfpRound(y, batch * outHeight * outWidth, outChannels, outputFormat);
+    if (outputFormat) engine.bfpRound(y, y, batch * outHeight * outWidth, outChannels, outputFormat);
   });
 }
 

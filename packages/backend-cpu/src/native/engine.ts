@@ -67,13 +67,14 @@ export class NativeEngine implements Engine, ExtraKernels {
   }
 
   bfpRound(
+    x: Operand,
     y: Operand,
     pixels: number,
     channels: number,
     { bits, blockSize, groups }: { bits: number; blockSize: number; groups: number },
   ): void {
-    const values = y as Float32Array;
-    this.native.bfpRound(values, values, pixels, channels, groups, blockSize, bits);
+    const [from, to] = [x as Float32Array, y as Float32Array];
+    this.native.bfpRound(from, to, pixels, channels, groups, blockSize, bits);
   }
 
   /** Loading and packing leave tens of megabytes of holes in the heap, which it would keep. Once for plans that are made in a row. */

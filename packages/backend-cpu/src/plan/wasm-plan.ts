@@ -2,17 +2,22 @@
 import {
   type Activation,
   type CompiledPlan,
+  type ConvolutionStep,
   DisposedError,
   type DSConvFilter,
+  type Lifetime,
+  layOutArena,
+  type Operand,
+  type Program,
+  readsOf,
+  type Step,
   type ValueId,
 } from '@dsconv/core';
 import type { BinaryCode, ConvolutionCall } from '../engine.js';
 import { TensorEntry } from '../tensor-entry.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import type { Ptr } from '../wasm/interface.js';
-import { type Lifetime, layOutArena } from './arena.js';
 import { concatRows, padImage, plainBinary, plainUnary, softmaxRows } from './plain-steps.js';
-import { type ConvolutionStep, type Operand, type Program, readsOf, type Step } from './program.js';
 
 export class WasmCompiledPlan implements CompiledPlan {
   readonly arenaBytes: number;
@@ -163,7 +168,7 @@ export class WasmCompiledPlan implements CompiledPlan {
     const pixels = program.sizes.get(step.output)! / channels;
     return () => {
       engine.dsconv(call, quantized, step.activationBits ?? 0);
-      if (outputFormat) engine.bfpRound(y, pixels, channels, outputFormat);
+      if (outputFormat) engine.bfpRound(y, y, pixels, channels, outputFormat);
     };
   }
 }

@@ -47,14 +47,15 @@ export class WasmEngine implements Engine {
   }
 
   bfpRound(
+    x: Operand,
     y: Operand,
     pixels: number,
     channels: number,
     { bits, blockSize, groups }: { bits: number; blockSize: number; groups: number },
   ): void {
-    const at = y as Ptr;
+    const [from, to] = [x as Ptr, y as Ptr];
     this.heap.check(
-      this.heap.exports.bfp_round(at, at, pixels, channels, groups, blockSize, bits),
+      this.heap.exports.bfp_round(from, to, pixels, channels, groups, blockSize, bits),
       'outputFormat',
     );
   }
