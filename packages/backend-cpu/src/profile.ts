@@ -1,11 +1,8 @@
 /** Where the time of a plan goes, step by step. */
-import { type ConvGeometry, type Trace, UnsupportedError } from '@dsconv/core';
+import { type ConvGeometry, fuse, lower, type Step, type Trace, UnsupportedError } from '@dsconv/core';
 import { NativeEngine } from './native/engine.js';
 import { loadNative } from './native/load.js';
-import { fuse } from './plan/fuse.js';
-import { lower } from './plan/lower.js';
 import { NativeCompiledPlan } from './plan/native-plan.js';
-import type { Step } from './plan/program.js';
 
 /** One step of a plan and how long it took. */
 export interface StepTime {

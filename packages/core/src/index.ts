@@ -53,6 +53,28 @@ export {
   normalizeBatch,
 } from './normalize-batch.js';
 export { compile, compilePlan, type Plan } from './plan.js';
+export { type Arena, type Lifetime, layOutArena } from './program/arena.js';
+export { fuse } from './program/fuse.js';
+export { lower } from './program/lower.js';
+export {
+  type BinaryCode,
+  type BinaryStep,
+  type ConvolutionStep,
+  type ExtraBinaryCode,
+  type ExtraUnaryCode,
+  type Operand,
+  type PadStep,
+  type Program,
+  readsOf,
+  type Step,
+} from './program/program.js';
+export {
+  type ConvAttributes,
+  geometryFrom,
+  geometryOf,
+  type PoolAttributes,
+  poolGeometry,
+} from './program/stock-geometry.js';
 export {
   PER_CHANNEL_BELOW,
   type QuantizeMethod,

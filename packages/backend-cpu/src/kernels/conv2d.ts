@@ -1,6 +1,5 @@
 /** Float convolutions: `Conv2D`, `FusedConv2D`, `DepthwiseConv2dNative`, `FusedDepthwiseConv2D`. */
-import type { Activation } from '@dsconv/core';
-import { ACTIVATIONS } from '@dsconv/core';
+import { ACTIVATIONS, type Activation, type ConvAttributes, geometryOf } from '@dsconv/core';
 import {
   Conv2D,
   DepthwiseConv2dNative,
@@ -10,7 +9,6 @@ import {
   type KernelFunc,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import { type ConvAttributes, geometryOf } from '../geometry.js';
 import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
 interface Inputs {

@@ -1,4 +1,5 @@
 /** Gradients of the float convolutions; `Conv2DBackpropInput` is also `tf.conv2dTranspose`. */
+import { type ConvAttributes, geometryOf } from '@dsconv/core';
 import {
   Conv2DBackpropFilter,
   Conv2DBackpropInput,
@@ -9,7 +10,6 @@ import {
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
 import type { GradientCall } from '../engine.js';
-import { type ConvAttributes, geometryOf } from '../geometry.js';
 import { hasEngine, type KernelArguments, runCpuKernel } from './fallback.js';
 
 type Kernel = Omit<KernelConfig, 'backendName'>;

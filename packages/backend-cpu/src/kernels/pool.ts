@@ -1,4 +1,5 @@
 /** `MaxPool`, `AvgPool`, their gradients, and `Mean` over height and width. */
+import { type PoolAttributes, poolGeometry } from '@dsconv/core';
 import {
   AvgPool,
   AvgPoolGrad,
@@ -10,7 +11,6 @@ import {
   type TensorInfo,
   util,
 } from '@tensorflow/tfjs-core';
-import { type PoolAttributes, poolGeometry } from '../geometry.js';
 import { hasEngine, type KernelArguments, runCpuKernel } from './fallback.js';
 import { meanAlong } from './sum.js';
 

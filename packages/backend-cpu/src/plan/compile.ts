@@ -1,9 +1,7 @@
-import { type CompiledPlan, type Trace, TraceError } from '@dsconv/core';
+import { type CompiledPlan, fuse, lower, type Trace, TraceError } from '@dsconv/core';
 import type { Engine } from '../engine.js';
 import { NativeEngine } from '../native/engine.js';
 import { WasmEngine } from '../wasm/engine.js';
-import { fuse } from './fuse.js';
-import { lower } from './lower.js';
 import { NativeCompiledPlan } from './native-plan.js';
 import { WasmCompiledPlan } from './wasm-plan.js';
 

@@ -2,9 +2,16 @@
  * The one decision of a native plan: the format of every value. Activations that DSConv reads are written as BFP images by the step that makes them, and
  * exist as float32 only where something reads float32.
  */
-import { type BfpFormat, DSConvFilter, type ValueId } from '@dsconv/core';
+import {
+  type BfpFormat,
+  type ConvolutionStep,
+  DSConvFilter,
+  type Program,
+  readsOf,
+  type Step,
+  type ValueId,
+} from '@dsconv/core';
 import type { BufferDescription } from '../../native/interface.js';
-import { type ConvolutionStep, type Program, readsOf, type Step } from './program.js';
 
 export type Image = Extract<BufferDescription, { format: 'bfp' }>;
 

@@ -1,5 +1,12 @@
 /** From a program to a plan of the native addon: buffers, steps, and the packings they refer to. */
-import { type CompiledPlan, DSConvFilter, type ValueId } from '@dsconv/core';
+import {
+  type CompiledPlan,
+  type ConvolutionStep,
+  DSConvFilter,
+  type Program,
+  type Step,
+  type ValueId,
+} from '@dsconv/core';
 import type {
   BufferDescription,
   BufferId,
@@ -20,7 +27,6 @@ import {
   writesImages,
 } from './native-formats.js';
 import { describeStep } from './native-steps.js';
-import type { ConvolutionStep, Program, Step } from './program.js';
 
 /** Buffers that hold one value. */
 interface Placement {

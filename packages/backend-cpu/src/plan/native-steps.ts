@@ -1,9 +1,8 @@
 /** Steps of a program in the terms of the addon (native/interface.d.ts); convolutions, whose operands have formats, are native-plan.ts's. */
-import type { ValueId } from '@dsconv/core';
+import type { ConvolutionStep, Step, ValueId } from '@dsconv/core';
 import type { BufferId, Sink, StepDescription } from '../../native/interface.js';
 import { windowOf } from '../native/call-record.js';
 import { ACTIVATION, BINARY, UNARY } from '../native/codes.js';
-import type { ConvolutionStep, Step } from './program.js';
 
 /**
  * @param channels length of the last axis of the result

@@ -1,6 +1,6 @@
 /** Steps that the WebAssembly modules have no kernel for: small in every network, so JavaScript will do. */
+import type { PadStep } from '@dsconv/core';
 import type { ExtraBinaryCode, ExtraUnaryCode } from '../engine.js';
-import type { PadStep } from './program.js';
 
 const UNARY: Record<ExtraUnaryCode, (value: number) => number> = {
   sigmoid: (value) => 1 / (1 + Math.exp(-value)),

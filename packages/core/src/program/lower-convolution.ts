@@ -1,13 +1,7 @@
-import {
-  ACTIVATIONS,
-  type Activation,
-  type DSConvAttributes,
-  TraceError,
-  type TraceNode,
-  type TraceTensor,
-} from '@dsconv/core';
-import { type ConvAttributes, geometryOf, type PoolAttributes, poolGeometry } from '../geometry.js';
+import { ACTIVATIONS, type Activation, type DSConvAttributes } from '../contract.js';
+import { TraceError, type TraceNode, type TraceTensor } from '../trace.js';
 import { type Lowering, type LoweringContext, made } from './lowering.js';
+import { type ConvAttributes, geometryOf, type PoolAttributes, poolGeometry } from './stock-geometry.js';
 
 /** `DSConv2D` and `DSDepthwiseConv2D`: their attributes are resolved already. */
 export const lowerDSConv: Lowering = (node, context) => {

@@ -1,5 +1,5 @@
 /** From a trace to a program: one case per TensorFlow.js kernel. What is not here is named, and the function then runs eagerly. */
-import { type Trace, TraceError, type TraceTensor, type ValueId } from '@dsconv/core';
+import { type Trace, TraceError, type TraceTensor, type ValueId } from '../trace.js';
 import type { LoweringContext } from './lowering.js';
 import { LOWERINGS } from './lowerings.js';
 import type { Program, Step } from './program.js';
@@ -55,7 +55,7 @@ export function lower(trace: Trace): Program {
       continue;
     }
     const lowering = LOWERINGS[node.kernel];
-    if (!lowering) throw new TraceError(`operation ${node.kernel} is not known to plans of 'dsconv-cpu'`);
+    if (!lowering) throw new TraceError(`operation ${node.kernel} is not known to plans`);
     const made = lowering(node, context);
     steps.push(...(made === null ? [] : Array.isArray(made) ? made : [made]));
     describe(output!);

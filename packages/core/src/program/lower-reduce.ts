@@ -1,6 +1,7 @@
 /** Reductions over axes that lie side by side: over the pixels of `[batch, pixels, channels]`. */
-import { TraceError, type TraceNode } from '@dsconv/core';
+
 import { util } from '@tensorflow/tfjs-core';
+import { TraceError, type TraceNode } from '../trace.js';
 import { type Lowering, made } from './lowering.js';
 
 /** Resolves the axes, which `Max` calls reductionIndices. @throws TraceError where others lie between them */

@@ -1,5 +1,5 @@
 /** What a lowering is: one TensorFlow.js kernel in the terms of a program. */
-import type { TraceNode, TraceTensor, ValueId } from '@dsconv/core';
+import type { TraceNode, TraceTensor, ValueId } from '../trace.js';
 import type { Step, StepBase } from './program.js';
 
 /** What a lowering may ask about the trace. */

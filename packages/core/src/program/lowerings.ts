@@ -1,5 +1,5 @@
 /** The lowering of every TensorFlow.js kernel that plans know. */
-import { DS_DEPTHWISE_CONV2D, DSCONV2D, TraceError } from '@dsconv/core';
+
 import {
   _FusedMatMul,
   Add,
@@ -39,6 +39,8 @@ import {
   Transpose,
   util,
 } from '@tensorflow/tfjs-core';
+import { DS_DEPTHWISE_CONV2D, DSCONV2D } from '../contract.js';
+import { TraceError } from '../trace.js';
 import { lowerAddN, lowerBinary, lowerNeg, lowerSquare, lowerSquaredDifference } from './lower-binary.js';
 import { lowerConvolution, lowerDSConv, lowerPool } from './lower-convolution.js';
 import { lowerMatMul } from './lower-mat-mul.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Lifetime, layOutArena } from '../src/plan/arena.js';
+import { type Lifetime, layOutArena } from '../src/index.js';
 
 const lifetime: fc.Arbitrary<Lifetime> = fc
   .record({

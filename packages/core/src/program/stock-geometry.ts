@@ -1,6 +1,6 @@
 /** From the attributes of TensorFlow.js's kernels to the geometry that the engines take. */
-import type { ConvGeometry } from '@dsconv/core';
 import { backend_util } from '@tensorflow/tfjs-core';
+import type { ConvGeometry } from '../geometry.js';
 
 /** The union of the attributes of `Conv2D`, `DepthwiseConv2dNative` and their fused forms. */
 export interface ConvAttributes {

@@ -1,5 +1,5 @@
 /** Fusions: what a convolution's epilogue can do beside it is not a step of its own. Results stay what they were, up to float rounding. */
-import type { ValueId } from '@dsconv/core';
+import type { ValueId } from '../trace.js';
 import type { BinaryStep, ConvolutionStep, Program, ScaleShiftStep, Step, UnaryStep } from './program.js';
 import { readsOf } from './program.js';
 

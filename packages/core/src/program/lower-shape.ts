@@ -1,6 +1,7 @@
 /** Operations that move values and do not change them. */
-import { TraceError } from '@dsconv/core';
+
 import { util } from '@tensorflow/tfjs-core';
+import { TraceError } from '../trace.js';
 import { type Lowering, made } from './lowering.js';
 
 /** Along any axis: rows are all that lies behind it. */

@@ -1,6 +1,14 @@
-/** A trace in the terms of this backend's kernels: constants resolved, reshapes gone, attributes decoded. All values are float32. */
-import type { Activation, BfpFormat, ConvGeometry, DSConvFilter, TraceNode, ValueId } from '@dsconv/core';
-import type { BinaryCode, ExtraBinaryCode, ExtraUnaryCode } from '../engine.js';
+/** A trace in the terms of a backend's kernels: constants resolved, reshapes gone, attributes decoded. All values are float32. */
+import type { BfpFormat } from '../bfp.js';
+import type { Activation } from '../contract.js';
+import type { DSConvFilter } from '../filter.js';
+import type { ConvGeometry } from '../geometry.js';
+import type { TraceNode, ValueId } from '../trace.js';
+
+/** Element-wise operations of two operands, and of one beside the activations. */
+export type BinaryCode = 'add' | 'sub' | 'mul' | 'reverseSub';
+export type ExtraBinaryCode = 'max' | 'min' | 'div';
+export type ExtraUnaryCode = 'sigmoid' | 'tanh' | 'exp';
 
 /** A constant, or the value of an earlier step. */
 export type Operand = ValueId | Float32Array;

@@ -1,5 +1,5 @@
-import { TraceError, type TraceTensor } from '@dsconv/core';
 import { util } from '@tensorflow/tfjs-core';
+import { TraceError, type TraceTensor } from '../trace.js';
 import { type Lowering, made } from './lowering.js';
 import type { BinaryStep } from './program.js';
 
