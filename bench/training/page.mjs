@@ -16,6 +16,7 @@ Machine: ${machine.cpu}, ${machine.cores} cores shared with others, ${machine.pl
 
 **No epoch was run to its end.** Minutes per epoch are those of a step times ${epoch.toLocaleString('en')} pictures, CIFAR-10's published training set; reading and augmenting pictures is not in them. TensorFlow.js's
 CPU backend takes about as long for every picture, so it is measured with few of them, and so is ours beside it; small batches cost us more per picture, so the ratio is the lower one.
+Wanted: 20 times TensorFlow.js's CPU backend, 3 times its WebAssembly backend wherever that can train.
 
 ${table(
   [
