@@ -19,13 +19,15 @@ import {
   type KernelBackend,
   registerBackend,
   registerKernel,
+  backend as tfBackend,
 } from '@tensorflow/tfjs-core';
 import { fitsLimits } from './gpu/limits.js';
 import { GpuState } from './gpu/state.js';
 import { DOT_FEATURE, type GpuTier, TIERS } from './gpu/variants.js';
 import { dsconvKernels } from './kernels/dsconv.js';
+import { compileTrace } from './plan/gpu-plan.js';
 import { testCommon, tryTier } from './self-test.js';
-import { hasState, keepState } from './states.js';
+import { hasState, keepState, stateOf } from './states.js';
 
 /** The TensorFlow.js backend whose kernels this package adds. */
 export const BACKEND_NAME = 'webgpu';
@@ -79,6 +81,7 @@ function describe(name: string, creation: Creation): DSConvBackend {
     tiers: () => creation.tiers(),
     activeTier: () => creation.state?.tier ?? null,
     pinTier,
+    compilePlan: (trace, options) => compileTrace(stateOf(tfBackend() as WebGPUBackend), trace, options),
   };
 }
 

@@ -11,6 +11,7 @@
  *
  * Level 2 (optional). `compilePlan` turns a recorded function (trace.ts) into a plan (plan.ts) that runs whole networks.
  */
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { BfpFormat } from './bfp.js';
 import { UnsupportedError } from './errors.js';
 import type { DSConvFilter, FilterKind } from './filter.js';
@@ -82,7 +83,18 @@ export interface CompiledPlan {
   readonly liveBytes: number;
   /** Fills `outputs` from `inputs`, both dense. The inputs are read before it returns; the outputs are complete when the Promise is. */
   run(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): Promise<void>;
+  /**
+   * The same for tensors of the backend, where they live on a device: nothing comes to the host. Used by `Plan.run` while the plan's backend is the
+   * current one. The inputs may be disposed of once the call has returned its Promise; the results are new tensors.
+   */
+  runTensors?(inputs: readonly Tensor[]): Promise<Tensor[]>;
   dispose(): void;
+}
+
+/** What may be told to `compilePlan`. */
+export interface CompileOptions {
+  /** Called after each step of a compilation that takes time, such as a shader. */
+  onProgress?: (done: number, total: number, what: string) => void;
 }
 
 /** What a backend package tells core about itself. */
@@ -105,7 +117,7 @@ export interface DSConvBackend {
    *
    * @throws TraceError naming the operation that it does not know; the function then runs eagerly
    */
-  compilePlan?(trace: Trace): Promise<CompiledPlan>;
+  compilePlan?(trace: Trace, options?: CompileOptions): Promise<CompiledPlan>;
 }
 
 const backends = new Map<string, DSConvBackend>();

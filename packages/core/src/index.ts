@@ -7,6 +7,7 @@ export {
   type Activation,
   CONTRACT_VERSION,
   type CompiledPlan,
+  type CompileOptions,
   DS_DEPTHWISE_CONV2D,
   DSCONV2D,
   type DSConvAttributes,
@@ -102,6 +103,7 @@ export { runSelfTest } from './self-test.js';
 export {
   type ConstantValues,
   capture,
+  captureAsync,
   type TensorFunction,
   type Trace,
   TraceError,

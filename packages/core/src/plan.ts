@@ -3,9 +3,9 @@
  * operator; where it cannot, the function itself runs, and the plan says why.
  */
 import { getBackend, setBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { type CompiledPlan, getDSConvBackend } from './contract.js';
+import { type CompiledPlan, type CompileOptions, getDSConvBackend } from './contract.js';
 import { DisposedError, InvalidArgumentError } from './errors.js';
-import { capture, type TensorFunction, type Trace, TraceError } from './trace.js';
+import { captureAsync, type TensorFunction, type Trace, TraceError } from './trace.js';
 
 /** A function, recorded for fixed shapes and ready to run again and again. */
 export interface Plan {
@@ -37,7 +37,7 @@ export interface Plan {
 export async function compile(body: TensorFunction, ...examples: Tensor[]): Promise<Plan> {
   let trace: Trace;
   try {
-    trace = capture(body, ...examples);
+    trace = await captureAsync(body, ...examples);
   } catch (error) {
     if (!(error instanceof TraceError)) throw error;
     return eagerPlan(body, examples, error.message);
@@ -49,13 +49,13 @@ export async function compile(body: TensorFunction, ...examples: Tensor[]): Prom
  * Compiles a trace on the backend it was recorded on. Where the backend has no plans, or does not know an operation of the trace, the plan runs
  * the function itself, and `reason` says which operation it was.
  */
-export async function compilePlan(trace: Trace): Promise<Plan> {
+export async function compilePlan(trace: Trace, options: CompileOptions = {}): Promise<Plan> {
   const backend = getDSConvBackend(trace.backend);
   if (!backend?.compilePlan) return eagerTrace(trace, `backend '${trace.backend}' has no plans`);
   const odd = [...trace.inputs, ...trace.outputs].find(({ dtype }) => dtype !== 'float32');
   if (odd) return eagerTrace(trace, `an input or output has dtype ${odd.dtype}; plans take and give float32`);
   try {
-    return new TracePlan(trace, await backend.compilePlan(trace));
+    return new TracePlan(trace, await backend.compilePlan(trace, options));
   } catch (error) {
     if (!(error instanceof TraceError)) throw error;
     return eagerTrace(trace, error.message);
@@ -86,6 +86,10 @@ class TracePlan implements Plan {
   async run(...inputs: Tensor[]): Promise<Tensor | Tensor[]> {
     const { compiled } = this;
     checkInputs(inputs, this.inputShapes);
+    if (compiled.runTensors && getBackend() === this.trace.backend) {
+      const tensors = await compiled.runTensors(inputs);
+      return this.trace.returnsArray ? tensors : tensors[0]!;
+    }
     const values = await Promise.all(inputs.map((input) => readNow(input)));
     const outputs = this.outputShapes.map((shape) => new Float32Array(shape.reduce((n, d) => n * d, 1)));
     await compiled.run(values, outputs);

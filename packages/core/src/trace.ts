@@ -7,10 +7,12 @@ import {
   backend as currentBackend,
   type DataId,
   type DataType,
+  engine,
   getBackend,
   getKernelsForBackend,
   type KernelBackend,
   type KernelFunc,
+  keep,
   type NamedTensorInfoMap,
   type Tensor,
   type TensorInfo,
@@ -73,9 +75,28 @@ export type TensorFunction = (...inputs: Tensor[]) => Tensor | Tensor[];
  *   that it did not compute from tensors
  */
 export function capture(body: TensorFunction, ...examples: Tensor[]): Trace {
+  return record(new Recorder(getBackend()), body, examples);
+}
+
+/**
+ * As {@link capture}, for backends whose tensors cannot be read at once, such as those of a GPU: constants are held while the function runs and read
+ * afterwards.
+ */
+export async function captureAsync(body: TensorFunction, ...examples: Tensor[]): Promise<Trace> {
+  const held = new Map<ValueId, Tensor>();
+  const recorder = new Recorder(getBackend(), held);
+  try {
+    const trace = record(recorder, body, examples);
+    await recorder.readHeld();
+    return trace;
+  } finally {
+    for (const tensor of held.values()) tensor.dispose();
+  }
+}
+
+function record(recorder: Recorder, body: TensorFunction, examples: readonly Tensor[]): Trace {
   if (examples.length === 0)
     throw new InvalidArgumentError('examples is empty; expected one tensor per input');
-  const recorder = new Recorder(getBackend());
   let trace: Trace | undefined;
   tidy(() => {
     const inputs = examples.map((example) => recorder.depend(example));
@@ -97,7 +118,18 @@ class Recorder {
   /** Above zero while a kernel runs: what it calls and reads is its own business. */
   private depth = 0;
 
-  constructor(private readonly backendName: string) {}
+  /** @param held where constants wait to be read; without it they are read at once */
+  constructor(
+    private readonly backendName: string,
+    private readonly held?: Map<ValueId, Tensor>,
+  ) {}
+
+  /** Reads the constants that were held. */
+  async readHeld(): Promise<void> {
+    for (const [value, tensor] of this.held!) {
+      this.constants.set(value, ((await tensor.data()) as ConstantValues).slice());
+    }
+  }
 
   /** A value that the trace is given, or computes from such values. */
   depend(tensor: TensorInfo): TraceTensor {
@@ -122,11 +154,21 @@ class Recorder {
     if (tensor.dtype === 'string' || tensor.dtype === 'complex64') {
       throw new TraceError(`a constant has dtype ${tensor.dtype}; expected float32, int32 or bool`);
     }
+    if (this.held) {
+      this.held.set(described.value, this.hold(tensor));
+      return described;
+    }
     this.depth++;
     const values = this.backend.readSync(tensor.dataId) as ConstantValues;
     this.depth--;
     this.constants.set(described.value, values.slice());
     return described;
+  }
+
+  /** One more tensor of the same data, so that the data stays. */
+  private hold({ dataId, shape, dtype }: TensorInfo): Tensor {
+    this.backend.incRef(dataId);
+    return keep(engine().makeTensorFromDataId(dataId, shape, dtype, this.backend));
   }
 
   /** Runs a function with the backend's kernels wrapped and its reads refused. */

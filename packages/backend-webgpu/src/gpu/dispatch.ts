@@ -97,6 +97,22 @@ export function rowsDispatch(
   return finishDispatch(gpu, variant, slices, [x, Math.max(1, Math.ceil(workgroups / x)), 1]);
 }
 
+/** A step that is no convolution (step.wgsl): absent operands are null. */
+export function stepDispatch(
+  gpu: Gpu,
+  variant: Variant,
+  block: Uint32Array<ArrayBuffer>,
+  operands: { a: Slice; b: Slice | null; c: Slice | null; y: Slice },
+  workgroups: number,
+): Dispatch {
+  const { device, buffers } = gpu;
+  const none = buffers.dummy(0);
+  const { a, b, c, y } = operands;
+  const slices = [{ buffer: buffers.block(block) }, a, b ?? none, c ?? none, y];
+  const x = Math.max(1, Math.min(workgroups, device.limits.maxComputeWorkgroupsPerDimension));
+  return finishDispatch(gpu, variant, slices, [x, Math.max(1, Math.ceil(workgroups / x)), 1]);
+}
+
 export function finishDispatch(
   { device, pipelines }: Gpu,
   variant: Variant,

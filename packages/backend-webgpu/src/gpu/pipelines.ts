@@ -8,10 +8,11 @@ export type CompileProgress = (done: number, total: number, variant: string) => 
 const READ = 'read-only-storage';
 const WRITE = 'storage';
 
-/** Bindings behind the uniform block, in order (output.wgsl, bfp_quantize.wgsl). */
+/** Bindings behind the uniform block, in order (output.wgsl, bfp_quantize.wgsl, step.wgsl). */
 const BINDINGS = {
   call: [READ, READ, READ, READ, READ, READ, WRITE, WRITE],
   rows: [READ, WRITE, WRITE],
+  step: [READ, READ, READ, WRITE],
 } as const;
 
 export class Pipelines {

@@ -13,11 +13,14 @@ import type { GpuTier } from './variants.js';
 export interface PackedFilter extends Omit<FilterWords, 'weights' | 'scales'> {
   weights: GPUBuffer;
   scales: GPUBuffer;
+  /** The cache is one holder, each plan that uses it another; the last one frees it. */
+  holders: number;
 }
 
 /** Float weights on the GPU, in quads of output channels. */
 export interface FloatFilter {
   weights: GPUBuffer;
+  holders: number;
 }
 
 export class GpuState implements Gpu {
@@ -38,11 +41,11 @@ export class GpuState implements Gpu {
     this.buffers = new Buffers(this.device);
     this.packed = new FilterCache(
       (filter, groups) => this.upload(filter, groups),
-      ({ weights, scales }) => this.free([weights, scales]),
+      (filter) => this.release(filter),
     );
     this.floats = new FilterCache(
-      (filter, groups) => ({ weights: this.uploadFloats(filter, groups) }),
-      ({ weights }) => this.free([weights]),
+      (filter, groups) => ({ weights: this.uploadFloats(filter, groups), holders: 1 }),
+      (filter) => this.release(filter),
     );
     void this.device.lost.then(({ reason, message }) => {
       this.lost = `${reason}: ${message}`;
@@ -67,6 +70,12 @@ export class GpuState implements Gpu {
     return this.floats.get(filter, groups);
   }
 
+  /** Gives up one hold on a packing. */
+  release(filter: PackedFilter | FloatFilter): void {
+    if (--filter.holders > 0) return;
+    this.free('scales' in filter ? [filter.weights, filter.scales] : [filter.weights]);
+  }
+
   /** Frees buffers that commands recorded so far may read. */
   free(buffers: readonly GPUBuffer[]): void {
     if (this.lost === null) flushCommands(this.backend);
@@ -78,6 +87,7 @@ export class GpuState implements Gpu {
     const what = `the filter of shape [${filter.shape}]`;
     return {
       ...layout,
+      holders: 1,
       weights: this.buffers.storage(weights as Uint32Array<ArrayBuffer>, what),
       scales: this.buffers.storage(scales as Uint32Array<ArrayBuffer>, `scales of ${what}`),
     };

@@ -37,7 +37,7 @@ export interface Variant {
   /** Pixels and channels that a workgroup computes. */
   pixels: number;
   channels: number;
-  layout: 'call' | 'rows';
+  layout: 'call' | 'rows' | 'step';
 }
 
 const COMMON = [CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS];

@@ -4,7 +4,7 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import type { KernelConfig, KernelFunc, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Epilogue } from '../gpu/call.js';
 import { checkLimits } from '../gpu/limits.js';
-import type { GpuState, PackedFilter } from '../gpu/state.js';
+import type { FloatFilter, GpuState, PackedFilter } from '../gpu/state.js';
 import { bufferOf, encode, withTemporary } from '../gpu/stream.js';
 import { stateOf } from '../states.js';
 import {
@@ -55,7 +55,7 @@ function describe(
   state: GpuState,
   attrs: DSConvAttributes,
   inputs: NamedTensorInfoMap,
-  packed: PackedFilter | { weights: GPUBuffer },
+  packed: PackedFilter | FloatFilter,
 ): ConvolutionCall {
   const { filter, geometry, activation, leakyreluAlpha, activationBits, outputFormat } = attrs;
   const depthwise = filter.kind === 'depthwise';

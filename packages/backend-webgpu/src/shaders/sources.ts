@@ -221,6 +221,24 @@ write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 `;
 
+export const COPY_ROWS = `
+struct CopyRows {
+count: u32,
+width: u32,
+out_width: u32,
+offset: u32,
+}
+@group(0) @binding(0) var<uniform> step: CopyRows;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+let n = number_of(id, groups);
+if (n >= step.count) {
+return;
+}
+y[n / step.width * step.out_width + step.offset + n % step.width] = a[n];
+}
+`;
+
 export const DEPTHWISE = `
 override FLOAT_INPUT: bool = false;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
@@ -554,6 +572,61 @@ write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
 `;
 
+export const ELEMENTWISE = `
+struct Elementwise {
+count: u32,
+period: u32,
+operation: u32,
+apply_code: u32,
+alpha: f32,
+}
+@group(0) @binding(0) var<uniform> step: Elementwise;
+fn operate(x: f32, at: u32) -> f32 {
+switch (step.operation) {
+case 1u: {
+return x + b[at];
+}
+case 2u: {
+return x - b[at];
+}
+case 3u: {
+return x * b[at];
+}
+case 4u: {
+return b[at] - x;
+}
+case 5u: {
+return select(x, b[at], (b[at] > x && !is_nan(x)) || is_nan(b[at]));
+}
+case 6u: {
+return select(x, b[at], (b[at] < x && !is_nan(x)) || is_nan(b[at]));
+}
+case 7u: {
+return x / b[at];
+}
+case 8u: {
+return x * b[at] + c[at];
+}
+default: {
+return x;
+}
+}
+}
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+let n = number_of(id, groups);
+if (n >= step.count) {
+return;
+}
+let at = n % step.period;
+var slope = step.alpha;
+if (step.apply_code == PRELU) {
+slope = b[at];
+}
+y[n] = apply(operate(a[n], at), step.apply_code, slope);
+}
+`;
+
 export const FILTER = `
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<vec2<u32>>;
@@ -581,6 +654,67 @@ return vec4<f32>(bitcast<vec2<f32>>(scales[2u * at]), bitcast<vec2<f32>>(scales[
 fn shift_of(tap: u32, block: u32, quad: u32) -> vec4<f32> {
 let at = call.shift_at / 2u + 2u * ((tap * call.blocks + block) * call.groups * call.group_quads + quad);
 return vec4<f32>(bitcast<vec2<f32>>(scales[at]), bitcast<vec2<f32>>(scales[at + 1u]));
+}
+`;
+
+export const MAT_MUL = `
+struct MatMul {
+count: u32,
+rows: u32,
+columns: u32,
+depth: u32,
+a_stride: u32,
+b_stride: u32,
+a_row: u32,
+a_depth: u32,
+b_depth: u32,
+b_column: u32,
+bias: u32,
+apply_code: u32,
+alpha: f32,
+}
+@group(0) @binding(0) var<uniform> step: MatMul;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+let n = number_of(id, groups);
+if (n >= step.count) {
+return;
+}
+let column = n % step.columns;
+let row = n / step.columns % step.rows;
+let batch = n / (step.columns * step.rows);
+let from_a = batch * step.a_stride + row * step.a_row;
+let from_b = batch * step.b_stride + column * step.b_column;
+var sum = 0.0;
+for (var k = 0u; k < step.depth; k++) {
+sum += a[from_a + k * step.a_depth] * b[from_b + k * step.b_depth];
+}
+if (step.bias != 0u) {
+sum += c[column];
+}
+y[n] = apply(sum, step.apply_code, step.alpha);
+}
+`;
+
+export const MEAN = `
+struct Mean {
+count: u32,
+pixels: u32,
+channels: u32,
+}
+@group(0) @binding(0) var<uniform> step: Mean;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+let n = number_of(id, groups);
+if (n >= step.count) {
+return;
+}
+let first = n / step.channels * step.pixels * step.channels + n % step.channels;
+var sum = 0.0;
+for (var p = 0u; p < step.pixels; p++) {
+sum += a[first + p * step.channels];
+}
+y[n] = sum / f32(step.pixels);
 }
 `;
 
@@ -661,6 +795,38 @@ result[first + n] = v[n];
 }
 `;
 
+export const PAD = `
+struct Pad {
+count: u32,
+height: u32,
+width: u32,
+channels: u32,
+out_height: u32,
+out_width: u32,
+top: u32,
+left: u32,
+value: f32,
+}
+@group(0) @binding(0) var<uniform> step: Pad;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+let n = number_of(id, groups);
+if (n >= step.count) {
+return;
+}
+let channel = n % step.channels;
+let pixel = n / step.channels;
+let w = pixel % step.out_width - step.left;
+let h = pixel / step.out_width % step.out_height - step.top;
+let picture = pixel / (step.out_width * step.out_height);
+if (h >= step.height || w >= step.width) {
+y[n] = step.value;
+} else {
+y[n] = a[((picture * step.height + h) * step.width + w) * step.channels + channel];
+}
+}
+`;
+
 export const PIXELS = `
 struct Window {
 row: vec4<i32>,
@@ -689,6 +855,146 @@ let inside = (row >= vec4<i32>(0)) & (row < vec4<i32>(i32(call.in_height)))
 & (column >= vec4<i32>(0)) & (column < vec4<i32>(i32(call.in_width)));
 let at = window.picture + vec4<u32>(row) * call.in_width + vec4<u32>(column);
 return Taps(select(vec4<u32>(0u), at, inside), inside);
+}
+`;
+
+export const POOL = `
+struct Pool {
+count: u32,
+channels: u32,
+in_height: u32,
+in_width: u32,
+out_height: u32,
+out_width: u32,
+kernel_height: u32,
+kernel_width: u32,
+stride_height: u32,
+stride_width: u32,
+dilation_height: u32,
+dilation_width: u32,
+pad_top: i32,
+pad_left: i32,
+mean: u32,
+}
+@group(0) @binding(0) var<uniform> step: Pool;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+let n = number_of(id, groups);
+if (n >= step.count) {
+return;
+}
+let channel = n % step.channels;
+let pixel = n / step.channels;
+let picture = pixel / (step.out_width * step.out_height);
+let top = i32(pixel / step.out_width % step.out_height * step.stride_height) - step.pad_top;
+let left = i32(pixel % step.out_width * step.stride_width) - step.pad_left;
+var sum = 0.0;
+var largest = 0.0;
+var inside = 0u;
+for (var kh = 0u; kh < step.kernel_height; kh++) {
+let h = top + i32(kh * step.dilation_height);
+if (h < 0 || h >= i32(step.in_height)) {
+continue;
+}
+for (var kw = 0u; kw < step.kernel_width; kw++) {
+let w = left + i32(kw * step.dilation_width);
+if (w < 0 || w >= i32(step.in_width)) {
+continue;
+}
+let v = a[((picture * step.in_height + u32(h)) * step.in_width + u32(w)) * step.channels + channel];
+sum += v;
+largest = select(largest, v, inside == 0u || (v > largest && !is_nan(largest)) || is_nan(v));
+inside++;
+}
+}
+if (step.mean != 0u) {
+y[n] = sum / f32(inside);
+} else {
+y[n] = largest;
+}
+}
+`;
+
+export const SOFTMAX = `
+struct Softmax {
+rows: u32,
+channels: u32,
+}
+@group(0) @binding(0) var<uniform> step: Softmax;
+var<workgroup> shares: array<f32, 64>;
+@compute @workgroup_size(64)
+fn main(
+@builtin(workgroup_id) group: vec3<u32>,
+@builtin(num_workgroups) groups: vec3<u32>,
+@builtin(local_invocation_index) index: u32,
+) {
+let row = group.x + group.y * groups.x;
+let first = min(row, step.rows - 1u) * step.channels;
+var largest = a[first];
+for (var n = index; n < step.channels; n += 64u) {
+largest = max(largest, a[first + n]);
+}
+shares[index] = largest;
+workgroupBarrier();
+for (var n = 0u; n < 64u; n++) {
+largest = max(largest, shares[n]);
+}
+var sum = 0.0;
+for (var n = index; n < step.channels; n += 64u) {
+sum += exp(a[first + n] - largest);
+}
+workgroupBarrier();
+shares[index] = sum;
+workgroupBarrier();
+sum = 0.0;
+for (var n = 0u; n < 64u; n++) {
+sum += shares[n];
+}
+for (var n = index; n < step.channels; n += 64u) {
+y[first + n] = exp(a[first + n] - largest) / sum;
+}
+}
+`;
+
+export const STEP = `
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> c: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+fn number_of(id: vec3<u32>, groups: vec3<u32>) -> u32 {
+return id.x + id.y * groups.x * 64u;
+}
+fn is_nan(v: f32) -> bool {
+return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+const PRELU = 5u;
+fn apply(v: f32, code: u32, slope: f32) -> f32 {
+switch (code) {
+case 1u: {
+return select(v, 0.0, v <= 0.0);
+}
+case 2u: {
+return select(select(v, 6.0, v > 6.0), 0.0, v <= 0.0);
+}
+case 3u: {
+return select(v / (1.0 + exp(-v)), 0.0, v < -87.0);
+}
+case 4u, PRELU: {
+return select(v, slope * v, v < 0.0);
+}
+case 6u: {
+return select(1.0 / (1.0 + exp(-v)), 0.0, v < -87.0);
+}
+case 7u: {
+return select(tanh(v), sign(v), abs(v) > 10.0);
+}
+case 8u: {
+return exp(v);
+}
+default: {
+return v;
+}
+}
 }
 `;
 

@@ -35,7 +35,8 @@ export async function setWebGPU(): Promise<WebGPUBackend> {
 export function useWebGPU(): void {
   beforeAll(async () => {
     if (missing === null) watchErrors((await setWebGPU()).device);
-  });
+    // The shaders are compiled then, by the CPU.
+  }, 120_000);
   beforeEach((context) => {
     if (missing !== null) requireOrSkip(context, REQUIRED_AS, missing);
   });

@@ -1,0 +1,266 @@
+/** From a program to a list of dispatches. They are described first, then memory is laid out, then bind groups are made. */
+import {
+  type ConvolutionStep,
+  DSConvFilter,
+  type Operand,
+  type Program,
+  type Step,
+  type ValueId,
+} from '@dsconv/core';
+import type { Slice } from '../gpu/buffers.js';
+import type { Epilogue } from '../gpu/call.js';
+import type { Dispatch } from '../gpu/dispatch.js';
+import { type FloatFilter, floatQuads, type GpuState, type PackedFilter } from '../gpu/state.js';
+import { quantizeVariant, type Variant } from '../gpu/variants.js';
+import {
+  type ConvolutionCall,
+  convolutionDispatch,
+  quantizeDispatch,
+  roundDispatch,
+  roundsItself,
+  variantOf,
+} from '../kernels/convolution.js';
+import { type ImageLayout, sameLayout } from '../layout/image.js';
+import { chooseFormats, type Formats, followsQuads, gridOf, readImage } from './formats.js';
+import { Memory, type Place } from './memory.js';
+import { describeStep, type StepCall } from './steps.js';
+
+/** Where a value lies. */
+interface Value {
+  float: Place | null;
+  images: { layout: ImageLayout; place: Place }[];
+}
+
+/** A dispatch that waits for its buffers. */
+interface Pending {
+  variant: Variant;
+  make(): Dispatch;
+}
+
+export class PlanBuilder {
+  readonly memory = new Memory();
+  readonly variants: Variant[] = [];
+  private readonly values = new Map<ValueId, Value>();
+  private readonly pending: Pending[] = [];
+  private readonly formats: Formats;
+  /** Packings that the plan holds, and buffers of its own. */
+  private readonly held: (PackedFilter | FloatFilter)[] = [];
+  private readonly constants: GPUBuffer[] = [];
+
+  constructor(
+    private readonly state: GpuState,
+    readonly program: Program,
+  ) {
+    this.formats = chooseFormats(program);
+    for (const value of program.inputs) {
+      const float = this.memory.place(4 * program.sizes.get(value)!, -1);
+      // The next run may be written while the last one is not read yet: neither inputs nor outputs share memory.
+      float.last = Number.POSITIVE_INFINITY;
+      this.values.set(value, { float, images: [] });
+      this.makeImages(value);
+    }
+    for (const step of program.steps) this.emit(step);
+    for (const value of program.outputs) this.floatOf(value).last = Number.POSITIVE_INFINITY;
+  }
+
+  get dispatchCount(): number {
+    return this.pending.length;
+  }
+
+  /** Makes buffers and bind groups; pipelines are compiled by then. */
+  finish(): Dispatch[] {
+    this.memory.allocate(this.state.device);
+    return this.pending.map(({ make }) => make());
+  }
+
+  /** The float32 place of an input or output. */
+  floatOf(value: ValueId): Place {
+    return this.values.get(value)!.float!;
+  }
+
+  free(): void {
+    this.memory.free();
+    this.state.free(this.constants.splice(0));
+    for (const filter of this.held.splice(0)) this.state.release(filter);
+  }
+
+  private emit(step: Step): void {
+    if (step.op === 'convolution') {
+      this.emitConvolution(step);
+      return;
+    }
+    const y = this.newFloat(step.output);
+    for (const call of describeStep(step)) this.emitStep(call, y);
+    this.makeImages(step.output);
+  }
+
+  private emitStep(call: StepCall, y: Place): void {
+    const a = this.use(this.floatOf(call.a));
+    const [b, c] = [this.operand(call.b), this.operand(call.c)];
+    this.add(call.variant, () =>
+      call.dispatch(this.state, { a: a(), b: b(), c: c(), y: this.memory.slice(y) }),
+    );
+    this.touch(y);
+  }
+
+  private emitConvolution(step: ConvolutionStep): void {
+    const { state } = this;
+    const wanted = this.formats.images.get(step.output) ?? [];
+    const floatWanted = this.formats.floats.has(step.output);
+    const grid = step.outputFormat;
+    const fusesGrid = grid !== null && roundsItself(state, grid, step.geometry, step.depthwise);
+    const own = gridOf(step);
+    // The image that the epilogue writes: of the grid the result lies on, or the only form anybody reads.
+    const image = fusesGrid
+      ? wanted.find((other) => sameLayout(other, own!))
+      : grid === null && !floatWanted && wanted.length === 1 && this.writesImage(step, wanted[0]!)
+        ? wanted[0]
+        : undefined;
+    const others = wanted.filter((other) => other !== image);
+    const writesFloat = floatWanted || others.length > 0 || image === undefined;
+    const value: Value = { float: null, images: [] };
+    this.values.set(step.output, value);
+    const input = readImage(step);
+    const call: ConvolutionCall = {
+      geometry: step.geometry,
+      depthwise: step.depthwise,
+      multiplier: step.multiplier,
+      blockSize: step.filter instanceof DSConvFilter ? step.filter.blockSize : Number.POSITIVE_INFINITY,
+      filter: this.filterOf(step),
+      image: input,
+      epilogue: {
+        bias: step.bias !== null,
+        residual: null,
+        activation: step.activation,
+        leakyreluAlpha: step.leakyreluAlpha,
+        round: fusesGrid ? grid : image ? formatOf(image) : null,
+        writesFloat,
+        image: image ?? null,
+      },
+    };
+    this.emitCall(step, call, value);
+    if (grid !== null && !fusesGrid) this.roundInPlace(step, value.float!);
+    this.makeImages(step.output);
+  }
+
+  private emitCall(step: ConvolutionStep, call: ConvolutionCall, value: Value): void {
+    const { epilogue, image: input } = call;
+    const x = this.use(input ? this.imageOf(step.input, input) : this.floatOf(step.input));
+    const residual = this.residual(step, epilogue);
+    const [bias, slopes] = [this.operand(step.bias), this.operand(step.slopes)];
+    const now = this.pending.length;
+    const y = epilogue.writesFloat ? this.memory.place(4 * this.program.sizes.get(step.output)!, now) : null;
+    const image = epilogue.image ? this.memory.place(epilogue.image.byteLength, now) : null;
+    value.float = y;
+    if (image) value.images.push({ layout: epilogue.image!, place: image });
+    this.add(variantOf(this.state, call), () =>
+      convolutionDispatch(this.state, call, {
+        input: x()!,
+        bias: bias(),
+        slopes: slopes(),
+        residual: residual(),
+        result: y && this.memory.slice(y),
+        image: image && this.memory.slice(image),
+      }),
+    );
+  }
+
+  /** Reads the residual from an image where there is one that holds it exactly. */
+  private residual({ residual }: ConvolutionStep, epilogue: Epilogue): () => Slice | null {
+    if (residual === null) return () => null;
+    const maker = this.program.steps.find(({ output }) => output === residual);
+    const grid = maker?.op === 'convolution' ? gridOf(maker) : null;
+    if (grid && followsQuads(grid)) {
+      epilogue.residual = grid;
+      return this.use(this.imageOf(residual, grid));
+    }
+    epilogue.residual = 'float';
+    return this.use(this.floatOf(residual));
+  }
+
+  private writesImage({ geometry, depthwise }: ConvolutionStep, image: ImageLayout): boolean {
+    return followsQuads(image) && roundsItself(this.state, formatOf(image), geometry, depthwise);
+  }
+
+  private roundInPlace({ geometry: g, outputFormat }: ConvolutionStep, y: Place): void {
+    const rows = g.batch * g.outHeight * g.outWidth;
+    const result = this.use(y);
+    this.add(quantizeVariant(false), () =>
+      roundDispatch(this.state, rows, g.outChannels, outputFormat!, result()!),
+    );
+  }
+
+  /** Quantizes a value to the images that are wanted of it and not there yet. */
+  private makeImages(value: ValueId): void {
+    const made = this.values.get(value)!;
+    for (const layout of this.formats.images.get(value) ?? []) {
+      if (made.images.some((image) => sameLayout(image.layout, layout))) continue;
+      const x = this.use(made.float!);
+      const place = this.memory.place(layout.byteLength, this.pending.length);
+      made.images.push({ layout, place });
+      this.add(quantizeVariant(true), () =>
+        quantizeDispatch(this.state, layout, x()!, this.memory.slice(place)),
+      );
+    }
+  }
+
+  private imageOf(value: ValueId, layout: ImageLayout): Place {
+    return this.values.get(value)!.images.find((image) => sameLayout(image.layout, layout))!.place;
+  }
+
+  private newFloat(value: ValueId): Place {
+    const float = this.memory.place(4 * this.program.sizes.get(value)!, this.pending.length);
+    this.values.set(value, { float, images: [] });
+    return float;
+  }
+
+  /** Notes that the dispatch which is described now reads a place. */
+  private use(place: Place): () => Slice | null {
+    place.last = Math.max(place.last, this.pending.length);
+    return () => this.memory.slice(place);
+  }
+
+  /** Notes that the dispatch described last writes a place. */
+  private touch(place: Place): void {
+    place.last = Math.max(place.last, this.pending.length - 1);
+  }
+
+  /** A value, a constant that is uploaded, or nothing. */
+  private operand(operand: Operand | null): () => Slice | null {
+    if (operand === null) return () => null;
+    if (typeof operand === 'number') return this.use(this.floatOf(operand));
+    return this.constant(operand);
+  }
+
+  private constant(values: Float32Array): () => Slice {
+    const buffer = this.state.buffers.storage(values as Float32Array<ArrayBuffer>, 'a constant of a plan');
+    this.constants.push(buffer);
+    return () => ({ buffer });
+  }
+
+  private filterOf(step: ConvolutionStep): PackedFilter | FloatFilter {
+    const { state } = this;
+    const { filter, geometry: g, depthwise, activationBits } = step;
+    const groups = depthwise ? 1 : g.groups;
+    if (!(filter instanceof DSConvFilter)) {
+      const weights = state.buffers.storage(floatQuads(filter, g.outChannels, groups), 'a float filter');
+      this.constants.push(weights);
+      return { weights, holders: 1 };
+    }
+    const shifted = filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined;
+    const float = activationBits === null && shifted;
+    const packed = float ? state.floatFilter(filter, g.groups) : state.filter(filter, g.groups);
+    packed.holders++;
+    this.held.push(packed);
+    return packed;
+  }
+
+  private add(variant: Variant, make: () => Dispatch): void {
+    this.variants.push(variant);
+    this.pending.push({ variant, make });
+  }
+}
+
+function formatOf({ bits, blockSize, groups }: ImageLayout) {
+  return { bits, blockSize, groups };
+}
