@@ -16,7 +16,12 @@ const FLAGS = [
   '--disable-sync',
 ];
 /** WebGPU where no GPU is: Chromium has SwiftShader with it. */
-const WEBGPU_FLAGS = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+const WEBGPU_FLAGS = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  // As in scripts/dawn.mjs: otherwise shaders with workgroup memory take a thousand times longer to compile.
+  '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
+];
 
 const browser = (flags: string[] = []) => ({
   enabled: true,
@@ -51,6 +56,7 @@ export default defineConfig({
           // A page has no environment of its own.
           env: { DSCONV_REQUIRE: process.env.DSCONV_REQUIRE ?? '' },
           testTimeout: 120_000,
+          hookTimeout: 120_000,
           browser: browser(WEBGPU_FLAGS),
         },
       },

@@ -17,6 +17,8 @@ const project = (name: string, root: string, setupFiles: string[] = []) => ({
     // Node 20 has relaxed SIMD behind a flag; newer versions ignore an unknown one only on the command line of V8, so it is conditional.
     execArgv: Number(process.versions.node.split('.')[0]) < 21 ? ['--experimental-wasm-relaxed-simd'] : [],
     testTimeout: 60_000,
+    // Making a backend compiles its shaders and tests them.
+    hookTimeout: 60_000,
   },
 });
 
