@@ -1,11 +1,10 @@
 /** Gradients of the float convolutions against float64 sums, and training against TensorFlow.js's own CPU backend. */
-import { selectBackend } from '@dsconv/core';
+import { geometryOf, selectBackend } from '@dsconv/core';
 import * as tf from '@tensorflow/tfjs-core';
 // The package that everyone installs, @tensorflow/tfjs, does this; tfjs-core alone has no gradients.
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { geometryOf } from '../src/geometry.js';
 import { compare, tensor, values } from './compare.js';
 import { ENGINE_BACKENDS } from './tiers.js';
 
