@@ -18,8 +18,8 @@ export { replaceHead } from './network/replace-head.js';
 export { TrainableLayer } from './network/trainable-layer.js';
 export { type PassOptions, TrainableNetwork, type TrainableOptions } from './network/trainable-network.js';
 export { type AdaptOptions, adapt, reestimateBatchNorm } from './training/adapt.js';
+export type { Augmentation } from './training/augment.js';
 export {
-  type Augmentation,
   type Batch,
   batchCount,
   batchesOf,

@@ -30,9 +30,10 @@ export const registerAdapt: RegisterCommand = (program, context) => {
     .requiredOption('--teacher <file>', 'the float network')
     .requiredOption('--pictures <dir>', 'pictures like those the network is for; labels are not looked at')
     .option('--features <share>', 'weight of the feature maps against the answers, such as 50%', part, 0.5)
+    .option('--mix <share>', 'put boxes of other pictures into this share of them', part, 0.5)
     .option('--validate-mod <m=r>', 'as --filter-mod, for the pictures of --validate', remainder)
     .action((options: AdaptOptions) => run(options, context));
-  withTrainingOptions(command, { epochs: 5, rate: 1e-4, batch: 32 });
+  withTrainingOptions(command, { epochs: 5, rate: 1e-3, batch: 16 });
   withCommonOptions(command, [
     'dsconv adapt --model mobilenet-2bit.safetensors --teacher mobilenet/ --pictures photos/ -o adapted.safetensors',
   ]);

@@ -53,7 +53,7 @@ export const registerFinetune: RegisterCommand = (program, context) => {
         .default('frozen'),
     )
     .action((options: FinetuneOptions) => run(options, context));
-  withTrainingOptions(command, { epochs: 3, rate: 3e-4, batch: 64 });
+  withTrainingOptions(command, { epochs: 3, rate: 3e-3, batch: 64 });
   withCommonOptions(command, [
     'dsconv finetune --model resnet20.safetensors --bits 2 --block 32 --data cifar10-train.bin --validate cifar10-test.bin -o resnet20-2bit.safetensors --mirror',
     'dsconv finetune --model mobilenet/ --bits 4 --classes 10 --data flowers/ -o flowers.safetensors',

@@ -3,7 +3,7 @@ import type { Augmentation, ScaleTraining } from '@dsconv/layers';
 import type { Preprocessing } from '@dsconv/models';
 import { type Command, Option } from 'commander';
 import { type CommonOptions, checkRange, integer, remainder } from '../options.js';
-import { positive } from '../targets.js';
+import { part, positive } from '../targets.js';
 
 export interface TrainingOptions extends CommonOptions {
   output: string;
@@ -14,6 +14,9 @@ export interface TrainingOptions extends CommonOptions {
   scales: ScaleTraining;
   shift: number;
   mirror: boolean;
+  zoom?: number;
+  size?: number;
+  mix?: number;
   patience?: number;
   limit?: number;
   filterMod?: { modulus: number; remainder: number };
@@ -43,6 +46,12 @@ export function withTrainingOptions(
     )
     .option('--shift <pixels>', 'move pictures by up to so many pixels', integer, 0)
     .option('--mirror', 'mirror half of the pictures', false)
+    .option(
+      '--zoom <share>',
+      'cut out squares at random, of at least this share of the side, such as 60%',
+      part,
+    )
+    .option('--size <pixels>', 'learn from squares of this side, smaller ones being faster', integer)
     .option('--patience <n>', 'end after so many epochs without a better score', integer)
     .option('--limit <n>', 'at most this many pictures, spread evenly over the set', integer)
     .option(
@@ -59,18 +68,26 @@ export function withTrainingOptions(
 }
 
 /** @throws InvalidArgumentError naming the option */
-export function checkTrainingOptions({ epochs, batch, shift, limit, patience }: TrainingOptions): void {
+export function checkTrainingOptions({ epochs, batch, shift, size, limit, patience }: TrainingOptions): void {
   checkRange('--epochs', epochs, 1);
   checkRange('--batch', batch, 1);
   checkRange('--shift', shift, 0);
+  checkRange('--size', size, 1);
   checkRange('--limit', limit, 1);
   checkRange('--patience', patience, 1);
 }
 
 /** What moves in from outside of a picture is black, as the network sees it. */
 export function augmentationOf(
-  { shift, mirror }: TrainingOptions,
+  { shift, mirror, zoom, size, mix }: TrainingOptions,
   { mean, std, range }: Preprocessing,
 ): Augmentation {
-  return { shift, mirror, fill: mean.map((value, c) => (range[0] - value) / std[c]!) };
+  return {
+    shift,
+    mirror,
+    fill: mean.map((value, c) => (range[0] - value) / std[c]!),
+    ...(zoom === undefined ? {} : { zoom }),
+    ...(size === undefined ? {} : { size }),
+    ...(mix === undefined ? {} : { mix }),
+  };
 }

@@ -13,7 +13,7 @@ export interface AdaptOptions
   epochs?: number;
   /** Default 32. */
   batchSize?: number;
-  /** Default 1e-4, with Adam. */
+  /** Relative to the size of a channel's weights, with Adam. Default 1e-3. */
   learningRate?: number;
   /** Weight of the feature maps against the logits, 0 to 1. Default 0.5. */
   featureShare?: number;
@@ -36,7 +36,7 @@ export async function adapt(
   teacher: Network,
   options: AdaptOptions,
 ): Promise<TrainResult> {
-  const { epochs = 5, batchSize = 32, learningRate = 1e-4, featureShare = 0.5, temperature = 1 } = options;
+  const { epochs = 5, batchSize = 32, learningRate = 1e-3, featureShare = 0.5, temperature = 1 } = options;
   checkShare(featureShare, 'featureShare');
   if (!(learningRate > 0)) {
     throw new InvalidArgumentError(`learningRate is ${learningRate}; expected a positive number`);

@@ -1,5 +1,6 @@
 /** Pictures in memory, drawn in an order that depends on a seed alone. */
 import { InvalidArgumentError } from '@dsconv/core';
+import { type Augmentation, augment, augmentedShape, pasteBox } from './augment.js';
 
 /** Preprocessed pictures and their classes. */
 export interface Batch {
@@ -19,16 +20,6 @@ export interface PictureSource {
   read(n: number, to: Float32Array): void | Promise<void>;
   /** Class of picture `n`; sources without labels have no such function. */
   label?(n: number): number;
-}
-
-/** How pictures are changed before they are learned from. */
-export interface Augmentation {
-  /** Largest shift along either axis, in pixels; what moves in is filled with `fill`. Default 0. */
-  shift?: number;
-  /** Mirror half of the pictures. Default false. */
-  mirror?: boolean;
-  /** What lies outside of a picture, per channel, preprocessed: usually black. Default zeros. */
-  fill?: readonly number[];
 }
 
 /** Numbers in [0, 1) from a seed (mulberry32). */
@@ -67,9 +58,11 @@ export async function* batchesOf(
   const count = batchCount(source, size);
   const whole = Math.min(size, source.count);
   const order = shuffled(source.count, generator(seed * 7919 + epoch));
-  const [height, width, channels] = source.shape;
+  const [height, width, channels] = augmentedShape(source.shape, augmentation);
   const length = height * width * channels;
-  const plain = new Float32Array(length);
+  const plain = new Float32Array(source.shape.reduce((a, b) => a * b, 1));
+  const other = new Float32Array(length);
+  const { mix = 0 } = augmentation;
   for (let n = from; n < count; n++) {
     const random = generator((seed * 7919 + epoch) * 104729 + n + 1);
     const x = new Float32Array(whole * length);
@@ -79,6 +72,10 @@ export async function* batchesOf(
       await source.read(picture, plain);
       augment(plain, source.shape, x.subarray(k * length, (k + 1) * length), augmentation, random);
       if (labels) labels[k] = source.label!(picture);
+      if (mix === 0 || random() >= mix) continue;
+      await source.read(Math.floor(random() * source.count), plain);
+      augment(plain, source.shape, other, augmentation, random);
+      pasteBox(other, x.subarray(k * length, (k + 1) * length), [height, width, channels], random);
     }
     yield { x, shape: [whole, height, width, channels], labels };
   }
@@ -91,31 +88,4 @@ export function batchCount(source: PictureSource, size: number): number {
   }
   if (source.count < 1) throw new InvalidArgumentError('there are no pictures; expected at least one');
   return Math.max(1, Math.floor(source.count / size));
-}
-
-function augment(
-  from: Float32Array,
-  [height, width, channels]: readonly [number, number, number],
-  to: Float32Array,
-  { shift = 0, mirror = false, fill }: Augmentation,
-  random: () => number,
-): void {
-  const pick = (): number => Math.floor(random() * (2 * shift + 1)) - shift;
-  const [down, right] = [pick(), pick()];
-  const mirrored = mirror && random() < 0.5;
-  if (down === 0 && right === 0 && !mirrored) {
-    to.set(from);
-    return;
-  }
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      const y = row + down;
-      const x = (mirrored ? width - 1 - column : column) + right;
-      const inside = y >= 0 && y < height && x >= 0 && x < width;
-      const at = (row * width + column) * channels;
-      for (let c = 0; c < channels; c++) {
-        to[at + c] = inside ? from[(y * width + x) * channels + c]! : (fill?.[c] ?? 0);
-      }
-    }
-  }
 }

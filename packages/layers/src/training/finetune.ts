@@ -24,7 +24,7 @@ export interface FinetuneOptions
   epochs?: number;
   /** Default 64. */
   batchSize?: number;
-  /** Learning rate at its highest; a cosine takes it down to 0. Default 3e-4. */
+  /** Learning rate at its highest, relative to the size of a channel's weights; a cosine takes it down to 0. Default 3e-3. */
   learningRate?: number;
   /** Share of the steps in which the rate rises from a tenth to its full value. Default 0. */
   warmUp?: number;
@@ -59,13 +59,18 @@ export function checkShare(value: number, name: string): void {
  * @throws DivergedError as `train`
  */
 export async function finetune(network: TrainableNetwork, options: FinetuneOptions): Promise<TrainResult> {
-  const { epochs = 3, batchSize = 64, learningRate = 3e-4, warmUp = 0, optimizer = 'adam' } = options;
+  const { epochs = 3, batchSize = 64, learningRate = 3e-3, warmUp = 0, optimizer = 'adam' } = options;
   const { teacher, teacherShare = 0.5, labelSmoothing = 0, source } = options;
   checkShare(teacherShare, 'teacherShare');
   checkShare(labelSmoothing, 'labelSmoothing');
   checkShare(warmUp, 'warmUp');
   if (!(learningRate > 0)) {
     throw new InvalidArgumentError(`learningRate is ${learningRate}; expected a positive number`);
+  }
+  if (options.augmentation?.mix) {
+    throw new InvalidArgumentError(
+      `augmentation.mix is ${options.augmentation.mix}; expected 0 where pictures have one label each`,
+    );
   }
   checkLabels(network, options);
   const loss: LossFunction = (student, { x, labels }) => {

@@ -15,7 +15,8 @@ import {
 } from '@tensorflow/tfjs-core';
 import { DivergedError } from '../errors.js';
 import type { TrainableNetwork } from '../network/trainable-network.js';
-import { type Augmentation, type Batch, batchCount, batchesOf, type PictureSource } from './batches.js';
+import { type Augmentation, checkAugmentation } from './augment.js';
+import { type Batch, batchCount, batchesOf, type PictureSource } from './batches.js';
 import {
   restoreOptimizer,
   restoreSnapshot,
@@ -130,6 +131,7 @@ export async function train(network: TrainableNetwork, options: TrainOptions): P
   if (!(weightDecay >= 0)) {
     throw new InvalidArgumentError(`weightDecay is ${weightDecay}; expected a number of at least 0`);
   }
+  checkAugmentation(augmentation ?? {});
   const perEpoch = batchCount(source, batchSize);
   const loop = new Loop(network, options, perEpoch);
   const { resume, optimizer } = options;
