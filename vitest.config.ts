@@ -33,6 +33,7 @@ export default defineConfig({
       project('layers', 'packages/layers'),
       project('converter', 'packages/converter'),
       project('cli', 'apps/cli'),
+      project('web', 'apps/web'),
       project('docs', 'docs'),
     ],
   },

@@ -68,6 +68,7 @@ if (built) {
   await step('types of the tests', () => run('npx', ['tsc', '-p', 'tsconfig.test.json']));
   await step('lint', () => run('npx', ['biome', 'ci', '--colors=off', '.']));
   await step('packages', () => run('node', ['scripts/check-packages.mjs']));
+  await step('size of what a page loads', () => run('node', ['scripts/check-size.mjs']));
   for (const check of ['check-conv', 'check-other']) {
     await step(`WebAssembly kernels on random shapes: ${check}`, () =>
       run('node', [`packages/backend-cpu/wasm/lab/${check}.mjs`]),
@@ -81,11 +82,15 @@ if (built) {
   const chromium = await ensureChromium();
   await suites('tests in Node', []);
   if (chromium.path) {
-    await suites('tests in Chromium', ['--config', 'vitest.browser.config.ts'], {
-      DSCONV_CHROMIUM: chromium.path,
-    });
+    for (const [name, config] of [
+      ['tests in Chromium', 'vitest.browser.config.ts'],
+      ['the page in Chromium', 'vitest.web.config.ts'],
+    ]) {
+      await suites(name, ['--config', config], { DSCONV_CHROMIUM: chromium.path });
+    }
   } else {
     unable('tests in Chromium', chromium.reason);
+    unable('the page in Chromium', chromium.reason);
   }
 }
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

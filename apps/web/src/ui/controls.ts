@@ -37,15 +37,23 @@ export class Controls {
   }
 
   showNetworks(choices: readonly NetworkChoice[], chosen: string): void {
-    const option = ({ id, title, shipped, floatBytes }: NetworkChoice): HTMLElement =>
+    const network = ({ id, title, shipped, floatBytes }: NetworkChoice): HTMLElement =>
       element(
         'option',
         { value: id },
         shipped ? title : `${title.replace(/,? for ImageNet-1k$/, '')} (${bytes(floatBytes)})`,
       );
     const groups = [
-      element('optgroup', { label: 'In this page' }, ...choices.filter(({ shipped }) => shipped).map(option)),
-      element('optgroup', { label: 'To download' }, ...choices.filter(({ shipped }) => !shipped).map(option)),
+      element(
+        'optgroup',
+        { label: 'In this page' },
+        ...choices.filter(({ shipped }) => shipped).map(network),
+      ),
+      element(
+        'optgroup',
+        { label: 'To download' },
+        ...choices.filter(({ shipped }) => !shipped).map(network),
+      ),
       element('optgroup', { label: 'Elsewhere' }, element('option', { value: OWN.id }, OWN.title)),
     ];
     const select = byId<HTMLSelectElement>('network');
@@ -59,19 +67,14 @@ export class Controls {
       ['backend', 'quantized', settings.backend],
       ['compare', 'float', settings.compare],
     ] as const) {
-      const options = choices
-        .filter((choice) => choice.runs === runs)
-        .map(({ name, title, available }) =>
-          element(
-            'option',
-            { value: name, disabled: available ? null : '' },
-            available ? title : `${title} (not here)`,
-          ),
-        );
-      byId<HTMLSelectElement>(id).replaceChildren(...options);
-      byId<HTMLSelectElement>(id).value = chosen;
+      const mine = choices.filter((choice) => choice.runs === runs);
+      const tiers = mine.filter(isTier).map(option);
+      const select = byId<HTMLSelectElement>(id);
+      select.replaceChildren(...mine.filter((choice) => !isTier(choice)).map(option));
+      if (tiers.length > 0) select.append(element('optgroup', { label: 'One tier of a backend' }, ...tiers));
+      select.value = chosen;
     }
-    const missing = choices.filter(({ available }) => !available);
+    const missing = choices.filter((choice) => !choice.available && !isTier(choice));
     byId('backend-note').textContent = missing
       .map(
         ({ title, runs, reason }) =>
@@ -107,4 +110,12 @@ export class Controls {
   private showUrlForm(isOwn: boolean): void {
     byId('url-form').hidden = !isOwn;
   }
+}
+
+/** A backend that is pinned to one of its tiers. */
+const isTier = ({ name }: BackendChoice): boolean => name.includes('/');
+
+function option({ name, title, available }: BackendChoice): HTMLElement {
+  const text = available ? title : `${title} (not here)`;
+  return element('option', { value: name, disabled: available ? null : '' }, text);
 }

@@ -84,7 +84,8 @@ export class Gallery {
         const truth = this.all[n]?.truth ?? null;
         button.classList.toggle('differs', !agrees);
         button.classList.toggle('wrong', truth !== null && truth !== ours);
-        tag.textContent = `${agrees ? '' : '≠ '}${name(ours)}`;
+        const says = element('span', { class: 'hidden' }, agrees ? 'DSConv says ' : 'DSConv differs: ');
+        tag.replaceChildren(says, `${agrees ? '' : '≠ '}${name(ours)}`);
         button.title = agrees ? `both say ${name(ours)}` : `DSConv says ${name(ours)}, float ${name(theirs)}`;
       });
   }

@@ -119,5 +119,5 @@ function tile(
   const meter =
     part === undefined ? null : element('span', { class: 'meter', style: `--part: ${part.toFixed(4)}` });
   const shown = element('dd', { id: `tile-${id}`, 'data-value': exact ?? null }, value);
-  return element('div', {}, element('dt', {}, term), shown, element('dd', { class: 'note' }, note), meter);
+  return element('div', {}, element('dt', {}, term), shown, element('dd', { class: 'note' }, note, meter));
 }

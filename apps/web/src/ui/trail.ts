@@ -14,6 +14,9 @@ export interface Try {
 const [SMALLEST_PART, LARGEST_PART] = [1 / 18, 1 / 2.4];
 const [LEAST, MOST] = [1e-5, 5];
 
+/** Pixels between the labels of sizes. */
+const ROOM = 58;
+
 const HEIGHT = 240;
 const MARGIN = { top: 12, right: 16, bottom: 46, left: 62 };
 
@@ -37,9 +40,12 @@ function chart(tries: readonly Try[], current: Try, floatBytes: number, width: n
   const x = logarithmic(low, high, MARGIN.left, right);
   const y = logarithmic(LEAST, MOST, bottom, MARGIN.top);
   const within = (value: number): number => Math.min(MOST, Math.max(LEAST, value));
+  let labelled = 0;
   const down = logTicks(low, high).map((value) => {
     const p = at(x(value));
-    return `<line x1="${p}" x2="${p}" y1="${MARGIN.top}" y2="${bottom}" stroke="var(--line)"/><text x="${p}" y="${bottom + 16}" text-anchor="middle" fill="var(--soft)">${bytes(value)}</text>`;
+    const hasRoom = x(value) - labelled >= ROOM && x(value) < right - ROOM / 3;
+    if (hasRoom) labelled = x(value);
+    return `<line x1="${p}" x2="${p}" y1="${MARGIN.top}" y2="${bottom}" stroke="var(--line)"/>${hasRoom ? `<text x="${p}" y="${bottom + 16}" text-anchor="middle" fill="var(--soft)">${bytes(value)}</text>` : ''}`;
   });
   const across = logTicks(LEAST, MOST).map((value) => {
     const p = at(y(value));

@@ -1,17 +1,18 @@
 /** Networks from the models package, from the zoo's servers and from addresses, each quantized, float or both. */
 import { loadFloat } from '@dsconv/converter/hub';
 import { readFloatBytes } from '@dsconv/converter/in-memory';
-import { DSConvError, DSConvFilter } from '@dsconv/core';
+import { DSConvError } from '@dsconv/core';
 import {
   isNetworkFile,
   loadModel,
-  Network,
+  type Network,
   networkFileLength,
   networkOf,
   readSafetensors,
 } from '@dsconv/models';
 import type { FloatOrigin, NetworkRequest } from './api.js';
 import type { Tell } from './channel.js';
+import { dequantized } from './dequantized.js';
 import { fetchBytes } from './fetch-bytes.js';
 
 export interface Opened {
@@ -83,17 +84,6 @@ async function openUrl(url: string, tell: Tell): Promise<Opened> {
   const name = new URL(url).pathname.split('/').at(-1) || url;
   const float = network ?? (await readFloatBytes(bytes, name, {}, url));
   return { quantized: null, float, floatOrigin: 'weights', bytesFetched };
-}
-
-/** The float network that a quantized one stands for. */
-export function dequantized(network: Network): Network {
-  const { architecture, preprocessing, labels, activationBits, metadata } = network;
-  const weights = new Map(
-    [...network.weights].map(([name, { filter, bias }]) => {
-      return [name, { filter: filter instanceof DSConvFilter ? filter.dequantize() : filter, bias }];
-    }),
-  );
-  return new Network({ architecture, weights, preprocessing, labels, activationBits, metadata });
 }
 
 /** A newer wish came before this one was done. */

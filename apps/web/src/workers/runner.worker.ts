@@ -11,7 +11,7 @@ import {
 import type { NetworkChoice, Run, RunnerApi, RunRequest, Timing } from './api.js';
 import { listBackends } from './backends.js';
 import { serve } from './channel.js';
-import { dequantized } from './open-network.js';
+import { dequantized } from './dequantized.js';
 import { decodePicture } from './pictures.js';
 import { sessionsOf, startAfresh } from './sessions.js';
 

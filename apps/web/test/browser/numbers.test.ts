@@ -1,0 +1,115 @@
+/** Bytes, agreement, accuracy and signal-to-noise on the page against the same, computed in Node. */
+import { quantizeNetwork } from '@dsconv/converter/in-memory';
+import { decibels } from '@dsconv/converter/report';
+import { networkFileLength } from '@dsconv/models';
+import type { Browser } from 'playwright';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { classes, LABELS, networks, shippedBytes } from './support/expected.js';
+import {
+  expectNothingUncaught,
+  launch,
+  type OpenPage,
+  openPage,
+  setSlider,
+  settled,
+} from './support/page.js';
+
+let browser: Browser;
+let open: OpenPage;
+
+beforeAll(async () => {
+  browser = await launch();
+  open = await openPage(browser);
+  await settled(open.page);
+});
+
+afterAll(() => browser?.close());
+
+const tile = async (id: string): Promise<string> => (await open.page.locator(`#tile-${id}`).textContent())!;
+
+async function bytesShown(): Promise<number> {
+  return Number(await open.page.locator('#tile-size').getAttribute('data-value'));
+}
+
+describe('the numbers', () => {
+  it('of the file as it came are its own', async () => {
+    const { quantized, float } = await networks();
+    expect(await bytesShown()).toBe(shippedBytes());
+    const [ours, theirs] = [await classes(quantized), await classes(float)];
+    const same = ours.filter((index, n) => index === theirs[n]).length;
+    const right = ours.filter((index, n) => index === LABELS[n]!.labelIndex).length;
+    expect(await tile('agreement')).toBe(`${same} of ${LABELS.length}`);
+    expect(await tile('accuracy')).toBe(`${right} of ${LABELS.length}`);
+    expect(await tile('bits')).toBe(((8 * quantized.kernelByteLength) / weightsOf(quantized)).toFixed(2));
+  });
+
+  it('move with the sliders, to what quantizing in Node gives', async () => {
+    const { page } = open;
+    const { float } = await networks();
+    const { network, report } = await quantizeNetwork(float, { bits: 2, blockSize: 32 });
+    const before = await bytesShown();
+    await setSlider(page, 'bits', 2);
+    await setSlider(page, 'block', 2);
+    await page.locator(`#tile-size[data-value="${networkFileLength(network)}"]`).waitFor();
+    await settled(page);
+    expect(await bytesShown()).toBeLessThan(before);
+    const [ours, theirs] = [await classes(network), await classes(float)];
+    const same = ours.filter((index, n) => index === theirs[n]).length;
+    expect(await tile('agreement')).toBe(`${same} of ${LABELS.length}`);
+    expect(same).toBeLessThan(LABELS.length);
+
+    const titles = await page
+      .locator('#layers label')
+      .evaluateAll((all) => all.map((label) => (label as HTMLElement).title));
+    expect(titles).toEqual(
+      report.layers.map(
+        ({ name, bits, snrDb }) =>
+          `${name}: ${bits} bits, ${snrDb === null ? 'nothing lost' : decibels(snrDb)}`,
+      ),
+    );
+    expect(page.url()).toContain('bits=2&block=32');
+    expect(await page.locator('#quantized-form').textContent()).toContain('2 bits, blocks of 32');
+  });
+
+  it('mark the samples on which the networks differ', async () => {
+    const marked = await open.page.locator('#samples .differs').count();
+    const [same] = (await tile('agreement')).split(' of ').map(Number);
+    expect(marked).toBe(LABELS.length - same!);
+  });
+
+  it('leave a trail, and go back to the file as it came', async () => {
+    const { page } = open;
+    expect(await page.locator('#trail circle').count()).toBeGreaterThanOrEqual(2);
+    await page.click('#as-shipped');
+    await page.locator(`#tile-size[data-value="${shippedBytes()}"]`).waitFor();
+    expect(page.url()).not.toContain('bits=');
+    expectNothingUncaught(open);
+  });
+
+  it('of all bits are tried one after the other, and it ends where it began', async () => {
+    const { page } = open;
+    await page.click('#sweep');
+    await page.waitForFunction(() => document.querySelectorAll('#trail circle').length >= 8);
+    await page.locator(`#tile-size[data-value="${shippedBytes()}"]`).waitFor();
+    await settled(page);
+    // Fewer bits, fewer bytes.
+    const titles = await page.locator('#trail title').allTextContents();
+    const sizes = [2, 3, 4, 5, 6, 7, 8].map((bits) =>
+      Number(
+        /: (\d+(\.\d+)?) kB/.exec(
+          titles.find((title) => title.startsWith(`${bits} bits, blocks of 64`))!,
+        )![1],
+      ),
+    );
+    expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
+    expectNothingUncaught(open);
+  });
+});
+
+function weightsOf({
+  weights,
+}: {
+  weights: ReadonlyMap<string, { filter: { size?: number; length?: number } }>;
+}): number {
+  return [...weights.values()].reduce((sum, { filter }) => sum + (filter.size ?? filter.length!), 0);
+}

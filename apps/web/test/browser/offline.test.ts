@@ -1,0 +1,36 @@
+/** After the first visit the page needs no server. */
+import type { Browser } from 'playwright';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { answers, chooseSample, expectNothingUncaught, launch, openPage, settled } from './support/page.js';
+
+let browser: Browser;
+
+beforeAll(async () => {
+  browser = await launch();
+});
+
+afterAll(() => browser?.close());
+
+it('reloads, answers, quantizes and compares without a network', async () => {
+  const open = await openPage(browser, '?bits=3&block=64&sample=00002-trouser.png');
+  const { page } = open;
+  await settled(page);
+  const online = await answers(page);
+  // Ready means installed, which means that every file is kept.
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.context().setOffline(true);
+  await page.reload();
+  expect(await answers(page)).toEqual(online);
+  await settled(page);
+  for (const which of ['backend', 'compare'] as const) {
+    const other = which === 'backend' ? 'dsconv-cpu/wasm-simd' : 'cpu';
+    await page.selectOption(`#${which}`, other);
+    await chooseSample(page, '00018-bag.png');
+    const [best] = await answers(page, which === 'backend' ? 'quantized' : 'float');
+    expect(best).toMatchObject({ label: 'Bag' });
+  }
+  await page.locator('#as-shipped').click();
+  await page.locator('#quantized-form', { hasText: '4 bits' }).waitFor();
+  expectNothingUncaught(open);
+  await open.close();
+});

@@ -1,0 +1,93 @@
+/** The page in a real Chromium, and what tests ask of it. */
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright';
+import { expect, inject } from 'vitest';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // WebGPU where no GPU is, and a camera that shows a test picture.
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+];
+
+/** Everything here may be slow: the GPU is software, and the machine may be busy. */
+export const PATIENCE = 90_000;
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env.DSCONV_CHROMIUM!, args: FLAGS });
+}
+
+export interface OpenPage {
+  page: Page;
+  /** What went wrong without anyone saying so: errors nobody caught. */
+  errors: string[];
+  close(): Promise<void>;
+}
+
+/** @param search the part of the address behind '?', with it */
+export async function openPage(
+  browser: Browser,
+  search = '',
+  options: BrowserContextOptions = {},
+): Promise<OpenPage> {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', ({ message }) => errors.push(message));
+  await page.goto(`${inject('webUrl')}${search}`);
+  return { page, errors, close: () => context.close() };
+}
+
+export interface Answer {
+  label: string;
+  /** As it is written, such as '99.6 %'. */
+  value: string;
+}
+
+/** The classes on a card, once they are about the present picture. */
+export async function answers(page: Page, which: 'quantized' | 'float' = 'quantized'): Promise<Answer[]> {
+  const list = page.locator(`#${which}-classes:not([aria-busy]) li:not(.empty)`);
+  await list.first().waitFor();
+  return list.evaluateAll((items) =>
+    items.map((item) => ({
+      label: item.querySelector('.label')!.textContent!,
+      value: item.querySelector('.value')!.textContent!,
+    })),
+  );
+}
+
+export async function chooseSample(page: Page, name: string): Promise<void> {
+  await page.locator(`#samples button[data-name="${name}"]`).click();
+}
+
+/** Waits until the network is open and compared on its samples. */
+export async function settled(page: Page): Promise<void> {
+  await page.waitForFunction(
+    () => {
+      const tile = document.getElementById('tile-agreement');
+      return tile?.textContent !== '…' && tile?.parentElement?.getAttribute('aria-busy') === null;
+    },
+    null,
+    { timeout: PATIENCE },
+  );
+}
+
+export async function alertText(page: Page): Promise<string> {
+  await page.locator('#alert .message').waitFor();
+  return (await page.locator('#alert p').textContent())!;
+}
+
+export async function setSlider(page: Page, id: 'bits' | 'block', value: number): Promise<void> {
+  await page.locator(`#${id}`).fill(`${value}`);
+}
+
+export function expectNothingUncaught({ errors }: OpenPage): void {
+  expect(errors).toEqual([]);
+}
