@@ -33,7 +33,7 @@ export const registerAdapt: RegisterCommand = (program, context) => {
     .option('--mix <share>', 'put boxes of other pictures into this share of them', part, 0.5)
     .option('--validate-mod <m=r>', 'as --filter-mod, for the pictures of --validate', remainder)
     .action((options: AdaptOptions) => run(options, context));
-  withTrainingOptions(command, { epochs: 5, rate: 1e-3, batch: 16 });
+  withTrainingOptions(command, { epochs: 4, rate: 3e-4, batch: 8 });
   withCommonOptions(command, [
     'dsconv adapt --model mobilenet-2bit.safetensors --teacher mobilenet/ --pictures photos/ -o adapted.safetensors',
   ]);

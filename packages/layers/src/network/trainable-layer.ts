@@ -3,6 +3,8 @@ import { bfpRound, DSConvFilter, resolveGeometry } from '@dsconv/core';
 import { type LayerSpec, type LayerUse, type LayerWeights, outChannels } from '@dsconv/models';
 import {
   add,
+  div,
+  keep,
   mul,
   relu,
   relu6,
@@ -22,6 +24,7 @@ import { floatsOf, freezeFilter, type ScaleTraining } from '../filter/quantized-
 import { scoped } from '../scoped.js';
 import { BatchNorm, EPSILON, SHARE } from './batch-norm.js';
 import { checkShadow } from './check-shadow.js';
+import { blockSizes, powerOfTwo, unshift } from './units.js';
 
 /** How a layer begins. */
 export interface LayerStart {
@@ -39,16 +42,19 @@ export interface LayerStart {
 interface Quantized {
   bits: number;
   partition: Partition;
+  /** Scales and shifts divided by `unit`, for the same reason as the filter is divided by `gain`. */
   kds: Variable;
   kdsBias: Variable | null;
+  /** Powers of two near the scales that training began with, in their shape. Not trained. */
+  unit: Tensor;
   /** Shifters of the channels, which are not trained: a batch normalization or bias does what they do. */
   channels: { scale: Tensor; shift: Tensor | null } | null;
 }
 
 export class TrainableLayer {
-  /** Shadow weights divided by `gain`, so that a learning rate means the same for every channel of every layer. */
+  /** Shadow weights divided by `gain`, so that a learning rate means the same for every block of every layer. */
   private readonly filter: Variable;
-  /** `[outputs]`, or `[1, 1, channels, 1]` of a depthwise filter: what the weights of a channel are like, to a power of two. Not trained. */
+  /** In the filter's shape: how large the weights are that share a scale with each, to a power of two. Not trained. */
   private readonly gain: Tensor;
   private readonly bias: Variable | null;
   private readonly norm: BatchNorm | null;
@@ -67,10 +73,17 @@ export class TrainableLayer {
     this.quantized = filter instanceof DSConvFilter ? scoped(() => this.toVariables(filter)) : null;
     const channels = filter instanceof DSConvFilter && this.quantized?.channels ? filter : null;
     const unshifted = channels ? unshift(values, channels) : values;
-    const sizes = channelSizes(unshifted, outChannels(spec));
-    this.gain = tensor(sizes, spec.kind === 'depthwise' ? [1, 1, sizes.length, 1] : [sizes.length]);
-    const relative = unshifted.map((value, n) => value / sizes[n % sizes.length]!);
-    this.filter = ownVariable(tensor4d(relative, [...shape] as [number, number, number, number]));
+    const depth =
+      this.quantized && !this.quantized.partition.perChannel ? this.quantized.partition.blockSize : null;
+    const sizes = blockSizes(unshifted, spec, depth);
+    const whole = [...shape] as [number, number, number, number];
+    this.gain = tensor4d(sizes, whole);
+    this.filter = ownVariable(
+      tensor4d(
+        unshifted.map((value, n) => value / sizes[n]!),
+        whole,
+      ),
+    );
     this.norm = start.restoreNorm && statistics ? restored(statistics, bias, outChannels(spec)) : null;
     this.bias = bias && !this.norm ? ownVariable(tensor1d(bias)) : null;
     if (filter instanceof DSConvFilter && start.shadow) this.refit();
@@ -86,11 +99,19 @@ export class TrainableLayer {
     const learned = this.scales === 'learned';
     const shapeOf = scaleShape(partition);
     const hasChannels = perBlock !== null && cds !== null;
+    const kds = (perBlock ?? cds)!;
+    const units = kds.map((value) => powerOfTwo(Math.abs(value)));
+    const relative = (values: Float32Array): Tensor =>
+      tensor(
+        values.map((value, n) => value / units[n]!),
+        shapeOf,
+      );
     return {
       bits,
       partition,
-      kds: variable(tensor(perBlock ?? cds!, shapeOf), learned),
-      kdsBias: kdsBias && variable(tensor(kdsBias, shapeOf), learned),
+      kds: variable(relative(kds), learned),
+      kdsBias: kdsBias && variable(relative(kdsBias), learned),
+      unit: keep(tensor(units, shapeOf)),
       channels: hasChannels
         ? {
             scale: variable(tensor1d(cds), false),
@@ -126,7 +147,7 @@ export class TrainableLayer {
   refit(): void {
     const q = this.quantized;
     if (!q || q.kdsBias) return;
-    tidy(() => q.kds.assign(refitScales(this.shadow, q.kds, q.bits, q.partition)));
+    tidy(() => q.kds.assign(div(refitScales(this.shadow, scalesOf(q), q.bits, q.partition), q.unit)));
   }
 
   get bits(): number | null {
@@ -138,7 +159,7 @@ export class TrainableLayer {
     const q = this.quantized;
     if (!q) return;
     q.bits = bits;
-    tidy(() => q.kds.assign(fitScales(this.shadow, bits, q.partition)));
+    tidy(() => q.kds.assign(div(fitScales(this.shadow, bits, q.partition), q.unit)));
   }
 
   /** Multiplies the shadow weights by `1 - share`. */
@@ -155,7 +176,7 @@ export class TrainableLayer {
     const w = this.shadow;
     const q = this.quantized;
     if (!q) return w;
-    const rounded = fakeQuantize(w, q.kds, q.kdsBias, q.bits, q.partition);
+    const rounded = fakeQuantize(w, scalesOf(q), q.kdsBias && mul(q.kdsBias, q.unit), q.bits, q.partition);
     if (!q.channels) return rounded;
     const scaled = mul(rounded, q.channels.scale);
     return q.channels.shift ? add(scaled, q.channels.shift) : (scaled as Tensor4D);
@@ -215,37 +236,23 @@ export class TrainableLayer {
     const ownShift = q.channels?.shift ? await floatsOf(q.channels.shift) : null;
     const scale = folded && own ? own.map((value, o) => value * folded.scale[o]!) : (folded?.scale ?? own);
     const shift = ownShift && folded ? ownShift.map((value, o) => value * folded.scale[o]!) : ownShift;
-    const values = { w, kds: await floatsOf(q.kds), kdsBias: q.kdsBias && (await floatsOf(q.kdsBias)) };
+    const kds = await valuesOf(tidy(() => scalesOf(q)));
+    const kdsBias = q.kdsBias && (await valuesOf(tidy(() => mul(q.kdsBias!, q.unit))));
+    const values = { w, kds, kdsBias };
     return { filter: freezeFilter(values, q.bits, q.partition, { scale, shift }), bias };
   }
 
   dispose(): void {
     for (const [, tensor] of this.state) tensor.dispose();
     this.gain.dispose();
+    this.quantized?.unit.dispose();
     this.quantized?.channels?.scale.dispose();
     this.quantized?.channels?.shift?.dispose();
   }
 }
 
-/** Weights before the shifters of the channels. */
-function unshift(values: Float32Array, filter: DSConvFilter): Float32Array {
-  const [cds, cdsBias] = [filter.scales('cds')!, filter.scales('cdsBias')];
-  return values.map((value, n) => {
-    const o = n % cds.length;
-    return Math.fround(value - (cdsBias ? cdsBias[o]! : 0)) / cds[o]!;
-  });
-}
-
-/** The root of every channel's mean square as a power of two, by which dividing and multiplying is exact; 1 where all weights are 0. */
-function channelSizes(w: Float32Array, channels: number): Float32Array {
-  const squares = new Float64Array(channels);
-  w.forEach((value, n) => {
-    squares[n % channels]! += value * value;
-  });
-  return Float32Array.from(squares, (sum) =>
-    sum > 0 ? 2 ** Math.round(Math.log2((sum * channels) / w.length) / 2) : 1,
-  );
-}
+/** Scales as the filter is rounded with. */
+const scalesOf = ({ kds, unit }: Quantized): Tensor => mul(kds, unit);
 
 /** A tensor's floats, and an end of it. */
 async function valuesOf(t: Tensor): Promise<Float32Array> {

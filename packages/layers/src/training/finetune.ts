@@ -24,7 +24,7 @@ export interface FinetuneOptions
   epochs?: number;
   /** Default 64. */
   batchSize?: number;
-  /** Learning rate at its highest, relative to the size of a channel's weights; a cosine takes it down to 0. Default 3e-3. */
+  /** Learning rate at its highest, relative to the size of the weights that share a scale; a cosine takes it down to 0. Default 3e-3. */
   learningRate?: number;
   /** Share of the steps in which the rate rises from a tenth to its full value. Default 0. */
   warmUp?: number;
