@@ -24,12 +24,10 @@ export interface FinetuneOptions
   epochs?: number;
   /** Default 64. */
   batchSize?: number;
-  /** Learning rate at its highest, relative to the size of the weights that share a scale; a cosine takes it down to 0. Default 3e-3. */
+  /** Learning rate of Adam at its highest, relative to the size of the weights that share a scale; a cosine takes it down to 0. Default 3e-3. */
   learningRate?: number;
   /** Share of the steps in which the rate rises from a tenth to its full value. Default 0. */
   warmUp?: number;
-  /** Default 'adam'; 'sgd' has a momentum of 0.9. */
-  optimizer?: 'adam' | 'sgd';
   /** The float network, whose logits are learned too. */
   teacher?: Teacher;
   /** Weight of the teacher's part of the loss, 0 to 1. Default 0.5. */
@@ -59,7 +57,7 @@ export function checkShare(value: number, name: string): void {
  * @throws DivergedError as `train`
  */
 export async function finetune(network: TrainableNetwork, options: FinetuneOptions): Promise<TrainResult> {
-  const { epochs = 3, batchSize = 64, learningRate = 3e-3, warmUp = 0, optimizer = 'adam' } = options;
+  const { epochs = 3, batchSize = 64, learningRate = 3e-3, warmUp = 0 } = options;
   const { teacher, teacherShare = 0.5, labelSmoothing = 0, source } = options;
   checkShare(teacherShare, 'teacherShare');
   checkShare(labelSmoothing, 'labelSmoothing');
@@ -81,7 +79,7 @@ export async function finetune(network: TrainableNetwork, options: FinetuneOptio
     const both = add(mul(hard, 1 - teacherShare), mul(logitLoss(logits, wanted), teacherShare));
     return { loss: both as Scalar, logits };
   };
-  const made = optimizer === 'adam' ? optimizers.adam(learningRate) : optimizers.momentum(learningRate, 0.9);
+  const made = optimizers.adam(learningRate);
   try {
     return await train(network, {
       ...options,
