@@ -5,4 +5,4 @@ registerWebGPUBackend();
 
 export { DeviceLostError, OutOfMemoryError } from './errors.js';
 export { type GpuTier, TIERS } from './gpu/variants.js';
-export { BACKEND_NAME } from './register.js';
+export { BACKEND_NAME, useWebGPU } from './register.js';

@@ -37,7 +37,7 @@ const WIDTHS = [2, 4, 8] as const;
 function tierTests(tier: GpuTier): VariantTest[] {
   return WIDTHS.flatMap((bits) =>
     [false, true].map((shift) => ({
-      variant: convolutionVariant(tier, bits),
+      variant: convolutionVariant(tier),
       kind: 'conv2d' as const,
       bits,
       shift,

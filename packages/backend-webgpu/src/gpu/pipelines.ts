@@ -74,7 +74,8 @@ export class Pipelines {
       pending = this.device.createComputePipelineAsync(this.describe(variant)).then(
         (pipeline) => void this.pipelines.set(key, pipeline),
         (error: Error) => {
-          throw new UnsupportedError(`shader '${key}' does not compile: ${error.message}`);
+          const [reason] = error.message.split('\n');
+          throw new UnsupportedError(`shader '${key}' does not compile: ${reason}`);
         },
       );
       this.pending.set(key, pending);

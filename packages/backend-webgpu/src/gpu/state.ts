@@ -48,16 +48,32 @@ export class GpuState implements Gpu {
       (filter) => this.release(filter),
     );
     void this.device.lost.then(({ reason, message }) => {
-      this.lost = `${reason}: ${message}`;
+      this.lost = message ? `${reason}: ${message}` : reason;
     });
+    this.explainReads();
   }
 
   /** @throws DeviceLostError when there is no device any more */
   alive(): void {
     if (this.lost === null) return;
     throw new DeviceLostError(
-      `the GPU device of backend 'webgpu' is lost (${this.lost}); expected a new one, by useWebGPU()`,
+      `the GPU device of backend 'webgpu' is lost (${this.lost}); expected a new one, by await useWebGPU()`,
     );
+  }
+
+  /** Throws what went wrong: the loss of the device, if it is lost by now, rather than the error that followed from it. */
+  async rethrow(error: unknown): Promise<never> {
+    // The device says that it is lost after the operations on it have failed.
+    await new Promise((resolve) => setTimeout(resolve));
+    this.alive();
+    throw error;
+  }
+
+  /** Reading a tensor is where programs notice that a device is lost. */
+  private explainReads(): void {
+    const { backend } = this;
+    const read = backend.read.bind(backend);
+    backend.read = (dataId) => read(dataId).catch((error: unknown) => this.rethrow(error));
   }
 
   /** The filter's integers and scales. */

@@ -1,5 +1,4 @@
 /** The shader variants: which WGSL files make one, and which constants it is specialized with. */
-import type { ContainerBits } from '../layout/pack-filter.js';
 import {
   BFP,
   BFP_QUANTIZE,
@@ -43,7 +42,7 @@ export interface Variant {
 const COMMON = [CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS];
 
 /** `DSConv2D` with integer activations. */
-export function convolutionVariant(tier: GpuTier, bits: ContainerBits): Variant {
+export function convolutionVariant(tier: GpuTier): Variant {
   if (tier === 'naive') {
     return {
       key: 'naive',
@@ -58,9 +57,9 @@ export function convolutionVariant(tier: GpuTier, bits: ContainerBits): Variant 
   const dot = tier.endsWith('-dot') ? DOT_PACKED : DOT_PLAIN;
   const [x, y] = tile ? [16, 16] : [16, 4];
   return {
-    key: `${tier} ${bits}`,
+    key: tier,
     code: join(...COMMON, dot, tile ? DSCONV_TILE : DSCONV_DIRECT),
-    constants: { WEIGHT_BITS: bits, WORKGROUP_X: x!, WORKGROUP_Y: y! },
+    constants: { WORKGROUP_X: x!, WORKGROUP_Y: y! },
     pixels: 4 * y!,
     channels: 4 * x!,
     layout: 'call',

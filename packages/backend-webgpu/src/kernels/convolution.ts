@@ -44,7 +44,7 @@ export function variantOf(state: GpuState, call: ConvolutionCall): Variant {
   const { filter, image, depthwise } = call;
   if (depthwise) return depthwiseVariant(image === null);
   if (image === null || !('bits' in filter)) return floatVariant(!('bits' in filter));
-  return convolutionVariant(state.tier, filter.bits);
+  return convolutionVariant(state.tier);
 }
 
 /** Whether a convolution can write a grid in its epilogue. */

@@ -101,8 +101,7 @@ class GpuPlan implements CompiledPlan {
       }
       staging.unmap();
     } catch (error) {
-      this.state.alive();
-      throw error;
+      await this.state.rethrow(error);
     } finally {
       this.running--;
       this.giveStaging(staging);

@@ -17,11 +17,8 @@ fn weights_of(tap: u32, quad: u32) -> vec4<f32> {
   return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << (vec4<u32>(unused) - at)) >> vec4<u32>(unused));
 }
 
-// x̂ of four channels of an input pixel, or what multiplied by the second factor gives it: the mantissas, and their scale.
-fn read_quad(pixel: u32, channel: vec4<u32>, inside: bool) -> vec4<f32> {
-  if (!inside) {
-    return vec4<f32>(0.0);
-  }
+// x̂ of four channels of an input pixel.
+fn read_quad(pixel: u32, channel: vec4<u32>) -> vec4<f32> {
   if (FLOAT_INPUT) {
     let at = vec4<u32>(pixel * call.in_channels) + channel;
     return bitcast<vec4<f32>>(vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]));
@@ -51,24 +48,22 @@ fn main(
   let window = window_of(pixel);
   // Output channels behind the last one read what the last one reads.
   let channel = min(vec4<u32>(q * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(call.out_channels - 1u)) / call.multiplier;
-  var y0 = vec4<f32>(0.0);
-  var y1 = vec4<f32>(0.0);
-  var y2 = vec4<f32>(0.0);
-  var y3 = vec4<f32>(0.0);
+  var y: array<vec4<f32>, 4>;
   for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
     let taps = taps_of(window, tap / call.kernel_width, tap % call.kernel_width);
     let w = weights_of(tap, q);
-    y0 += w * read_quad(taps.at.x, channel, taps.inside.x);
-    y1 += w * read_quad(taps.at.y, channel, taps.inside.y);
-    y2 += w * read_quad(taps.at.z, channel, taps.inside.z);
-    y3 += w * read_quad(taps.at.w, channel, taps.inside.w);
+    // A loop, because compilers copy what is called to each call.
+    for (var n = 0u; n < 4u; n++) {
+      if (taps.inside[n]) {
+        y[n] += w * read_quad(taps.at[n], channel);
+      }
+    }
   }
   if (call.weight_bits != 32u) {
     let scale = scale_of(0u, 0u, q);
-    y0 *= scale;
-    y1 *= scale;
-    y2 *= scale;
-    y3 *= scale;
+    for (var n = 0u; n < 4u; n++) {
+      y[n] *= scale;
+    }
   }
-  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
+  write_tile(local.xy, pixel, quad, y);
 }

@@ -1,9 +1,6 @@
 // dsconv2d, four pixels by four channels per invocation, everything in registers. For adapters whose workgroup memory and barriers are slow,
 // such as those that run on the CPU.
 
-// Bits of a weight: 2, 4 or 8.
-override WEIGHT_BITS: u32 = 4u;
-
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 
 fn dots(a: u32, w: vec4<u32>) -> vec4<i32> {
@@ -23,6 +20,8 @@ fn main(
   // Quads that do not exist compute the last one again.
   let q = min(quad, call.groups * call.group_quads - 1u);
   let channel_group = q / call.group_quads;
+  let turns = 8u / call.weight_bits;
+  let mask = vec4<u32>(top_bits());
   var y0 = vec4<f32>(0.0);
   var y1 = vec4<f32>(0.0);
   var y2 = vec4<f32>(0.0);
@@ -41,11 +40,13 @@ fn main(
       let first_word = block * call.block_weight_words;
       let last_word = min(first_word + call.block_weight_words, call.tap_weight_words);
       for (var word = first_word; word < last_word; word++) {
-        var w = weights[weight_index(tap, word, q)];
-        // Each turn takes what is in the upper bits of the bytes; the next bits follow from below.
-        for (var turn = 0u; turn < 8u / WEIGHT_BITS; turn++) {
-          let top = (w << vec4<u32>(8u - WEIGHT_BITS)) & vec4<u32>(0x01010101u * (256u - (1u << (8u - WEIGHT_BITS))));
-          w = w >> vec4<u32>(WEIGHT_BITS % 8u);
+        let w = weights[weight_index(tap, word, q)];
+        // Each turn brings the next bits of every byte to its top, where the product's unit accounts for it. Multiplying moves them, since
+        // adapters that run on the CPU do so four numbers at a time, and shift one after the other.
+        var factor = 1u << (8u - call.weight_bits);
+        for (var turn = 0u; turn < turns; turn++) {
+          let top = (w * factor) & mask;
+          factor = factor >> call.weight_bits;
           let a = vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]);
           p0 += dots(a.x, top);
           p1 += dots(a.y, top);
@@ -53,7 +54,7 @@ fn main(
           p3 += dots(a.w, top);
           if (call.shift_at != 0u) {
             // Words beyond the block would count here, which weights of zero hide elsewhere.
-            if (turn + word * (8u / WEIGHT_BITS) < block_end(block)) {
+            if (turn + word * turns < block_end(block)) {
               sum += dots_with_one(a);
             }
           }
@@ -87,7 +88,7 @@ fn dots_with_one(a: vec4<u32>) -> vec4<i32> {
 
 // Where the words of a block end, counted in activation words as weight words count them.
 fn block_end(block: u32) -> u32 {
-  return block * call.block_weight_words * (8u / WEIGHT_BITS)
+  return block * call.block_weight_words * 8u / call.weight_bits
     + min(call.block_words, call.group_words - block * call.block_words);
 }
 

@@ -4,15 +4,12 @@
 // Activation words of a piece: 64 depths.
 const PIECE = 16u;
 
-// Bits of a weight: 2, 4 or 8.
-override WEIGHT_BITS: u32 = 4u;
-
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 
 // [word][row of pixels]: the four pixels of an invocation side by side.
 var<workgroup> tile_a: array<vec4<u32>, PIECE * WORKGROUP_Y>;
 // [word][quad].
-var<workgroup> tile_w: array<vec4<u32>, PIECE * WEIGHT_BITS / 8u * WORKGROUP_X>;
+var<workgroup> tile_w: array<vec4<u32>, PIECE * WORKGROUP_X>;
 
 fn dots(a: u32, w: vec4<u32>) -> vec4<i32> {
   return vec4<i32>(dot_bytes(a, w.x), dot_bytes(a, w.y), dot_bytes(a, w.z), dot_bytes(a, w.w));
@@ -44,6 +41,9 @@ fn main(
   let pixel = first_pixel + local.y * 4u;
   let window = window_of(pixel);
   let threads = WORKGROUP_X * WORKGROUP_Y;
+  let bits = call.weight_bits;
+  let turns = 8u / bits;
+  let mask = vec4<u32>(top_bits());
   var y0 = vec4<f32>(0.0);
   var y1 = vec4<f32>(0.0);
   var y2 = vec4<f32>(0.0);
@@ -62,7 +62,7 @@ fn main(
       let block_words = min(call.block_words, call.group_words - block * call.block_words);
       for (var piece = 0u; piece < block_words; piece += PIECE) {
         let words = min(PIECE, block_words - piece);
-        let weight_words = (words * WEIGHT_BITS + 7u) / 8u;
+        let weight_words = (words * bits + 7u) / 8u;
         workgroupBarrier();
         for (var n = index; n < PIECE * WORKGROUP_Y; n += threads) {
           let word = n % PIECE;
@@ -76,7 +76,7 @@ fn main(
           tile_a[word * WORKGROUP_Y + row] = a;
         }
         for (var n = index; n < weight_words * WORKGROUP_X; n += threads) {
-          let word = block * call.block_weight_words + piece * WEIGHT_BITS / 8u + n / WORKGROUP_X;
+          let word = block * call.block_weight_words + piece * bits / 8u + n / WORKGROUP_X;
           let column = min(tile_x + n % WORKGROUP_X, call.group_quads - 1u);
           tile_w[n] = weights[weight_index(tap, word, channel_group * call.group_quads + column)];
         }
@@ -84,11 +84,11 @@ fn main(
         for (var word = 0u; word < weight_words; word++) {
           var w = tile_w[word * WORKGROUP_X + local.x];
           // Each turn takes what is in the upper bits of the bytes; the next bits follow from below.
-          for (var turn = 0u; turn < 8u / WEIGHT_BITS; turn++) {
-            let top = (w << vec4<u32>(8u - WEIGHT_BITS)) & vec4<u32>(0x01010101u * (256u - (1u << (8u - WEIGHT_BITS))));
-            w = w >> vec4<u32>(WEIGHT_BITS % 8u);
+          for (var turn = 0u; turn < turns; turn++) {
+            let top = (w << vec4<u32>(8u - bits)) & mask;
+            w = w >> vec4<u32>(bits & 7u);
             // Words behind the block are zero in the tile.
-            let a = tile_a[(word * (8u / WEIGHT_BITS) + turn) * WORKGROUP_Y + local.y];
+            let a = tile_a[(word * turns + turn) * WORKGROUP_Y + local.y];
             p0 += dots(a.x, top);
             p1 += dots(a.y, top);
             p2 += dots(a.z, top);

@@ -4,6 +4,11 @@
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<vec2<u32>>;
 
+// A byte's uppermost weight_bits bits, in all four bytes.
+fn top_bits() -> u32 {
+  return 0x01010101u * (256u - (1u << (8u - call.weight_bits)));
+}
+
 fn weight_index(tap: u32, word: u32, quad: u32) -> u32 {
   return (tap * call.tap_weight_words + word) * call.groups * call.group_quads + quad;
 }

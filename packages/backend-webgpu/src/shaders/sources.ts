@@ -252,10 +252,7 @@ let unused = 32u - call.weight_bits;
 let at = vec4<u32>(0u, 1u, 2u, 3u) * call.weight_bits;
 return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << (vec4<u32>(unused) - at)) >> vec4<u32>(unused));
 }
-fn read_quad(pixel: u32, channel: vec4<u32>, inside: bool) -> vec4<f32> {
-if (!inside) {
-return vec4<f32>(0.0);
-}
+fn read_quad(pixel: u32, channel: vec4<u32>) -> vec4<f32> {
 if (FLOAT_INPUT) {
 let at = vec4<u32>(pixel * call.in_channels) + channel;
 return bitcast<vec4<f32>>(vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]));
@@ -283,26 +280,23 @@ let quad = group.x * WORKGROUP_X + local.x;
 let q = min(quad, call.group_quads - 1u);
 let window = window_of(pixel);
 let channel = min(vec4<u32>(q * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(call.out_channels - 1u)) / call.multiplier;
-var y0 = vec4<f32>(0.0);
-var y1 = vec4<f32>(0.0);
-var y2 = vec4<f32>(0.0);
-var y3 = vec4<f32>(0.0);
+var y: array<vec4<f32>, 4>;
 for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
 let taps = taps_of(window, tap / call.kernel_width, tap % call.kernel_width);
 let w = weights_of(tap, q);
-y0 += w * read_quad(taps.at.x, channel, taps.inside.x);
-y1 += w * read_quad(taps.at.y, channel, taps.inside.y);
-y2 += w * read_quad(taps.at.z, channel, taps.inside.z);
-y3 += w * read_quad(taps.at.w, channel, taps.inside.w);
+for (var n = 0u; n < 4u; n++) {
+if (taps.inside[n]) {
+y[n] += w * read_quad(taps.at[n], channel);
+}
+}
 }
 if (call.weight_bits != 32u) {
 let scale = scale_of(0u, 0u, q);
-y0 *= scale;
-y1 *= scale;
-y2 *= scale;
-y3 *= scale;
+for (var n = 0u; n < 4u; n++) {
+y[n] *= scale;
 }
-write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
+}
+write_tile(local.xy, pixel, quad, y);
 }
 `;
 
@@ -324,7 +318,6 @@ return ((x << 24u) >> 24u) * ((y << 24u) >> 24u)
 `;
 
 export const DSCONV_DIRECT = `
-override WEIGHT_BITS: u32 = 4u;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 fn dots(a: u32, w: vec4<u32>) -> vec4<i32> {
 return vec4<i32>(dot_bytes(a, w.x), dot_bytes(a, w.y), dot_bytes(a, w.z), dot_bytes(a, w.w));
@@ -341,6 +334,8 @@ let quad = group.x * WORKGROUP_X + local.x;
 let window = window_of(pixel);
 let q = min(quad, call.groups * call.group_quads - 1u);
 let channel_group = q / call.group_quads;
+let turns = 8u / call.weight_bits;
+let mask = vec4<u32>(top_bits());
 var y0 = vec4<f32>(0.0);
 var y1 = vec4<f32>(0.0);
 var y2 = vec4<f32>(0.0);
@@ -359,17 +354,18 @@ var at = first + block * call.block_words;
 let first_word = block * call.block_weight_words;
 let last_word = min(first_word + call.block_weight_words, call.tap_weight_words);
 for (var word = first_word; word < last_word; word++) {
-var w = weights[weight_index(tap, word, q)];
-for (var turn = 0u; turn < 8u / WEIGHT_BITS; turn++) {
-let top = (w << vec4<u32>(8u - WEIGHT_BITS)) & vec4<u32>(0x01010101u * (256u - (1u << (8u - WEIGHT_BITS))));
-w = w >> vec4<u32>(WEIGHT_BITS % 8u);
+let w = weights[weight_index(tap, word, q)];
+var factor = 1u << (8u - call.weight_bits);
+for (var turn = 0u; turn < turns; turn++) {
+let top = (w * factor) & mask;
+factor = factor >> call.weight_bits;
 let a = vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]);
 p0 += dots(a.x, top);
 p1 += dots(a.y, top);
 p2 += dots(a.z, top);
 p3 += dots(a.w, top);
 if (call.shift_at != 0u) {
-if (turn + word * (8u / WEIGHT_BITS) < block_end(block)) {
+if (turn + word * turns < block_end(block)) {
 sum += dots_with_one(a);
 }
 }
@@ -399,7 +395,7 @@ let one = 0x01010101u;
 return vec4<i32>(dot_bytes(a.x, one), dot_bytes(a.y, one), dot_bytes(a.z, one), dot_bytes(a.w, one));
 }
 fn block_end(block: u32) -> u32 {
-return block * call.block_weight_words * (8u / WEIGHT_BITS)
+return block * call.block_weight_words * 8u / call.weight_bits
 + min(call.block_words, call.group_words - block * call.block_words);
 }
 fn activation_scales(at: vec4<u32>) -> vec4<f32> {
@@ -467,10 +463,9 @@ result[pixel * call.out_channels + channel_of(quad) + lane] = v[lane];
 
 export const DSCONV_TILE = `
 const PIECE = 16u;
-override WEIGHT_BITS: u32 = 4u;
 @group(0) @binding(1) var<storage, read> activations: array<u32>;
 var<workgroup> tile_a: array<vec4<u32>, PIECE * WORKGROUP_Y>;
-var<workgroup> tile_w: array<vec4<u32>, PIECE * WEIGHT_BITS / 8u * WORKGROUP_X>;
+var<workgroup> tile_w: array<vec4<u32>, PIECE * WORKGROUP_X>;
 fn dots(a: u32, w: vec4<u32>) -> vec4<i32> {
 return vec4<i32>(dot_bytes(a, w.x), dot_bytes(a, w.y), dot_bytes(a, w.z), dot_bytes(a, w.w));
 }
@@ -497,6 +492,9 @@ let first_pixel = (group.z * groups.y + group.y) * WORKGROUP_Y * 4u;
 let pixel = first_pixel + local.y * 4u;
 let window = window_of(pixel);
 let threads = WORKGROUP_X * WORKGROUP_Y;
+let bits = call.weight_bits;
+let turns = 8u / bits;
+let mask = vec4<u32>(top_bits());
 var y0 = vec4<f32>(0.0);
 var y1 = vec4<f32>(0.0);
 var y2 = vec4<f32>(0.0);
@@ -515,7 +513,7 @@ var sum = vec4<i32>(0);
 let block_words = min(call.block_words, call.group_words - block * call.block_words);
 for (var piece = 0u; piece < block_words; piece += PIECE) {
 let words = min(PIECE, block_words - piece);
-let weight_words = (words * WEIGHT_BITS + 7u) / 8u;
+let weight_words = (words * bits + 7u) / 8u;
 workgroupBarrier();
 for (var n = index; n < PIECE * WORKGROUP_Y; n += threads) {
 let word = n % PIECE;
@@ -529,17 +527,17 @@ a = vec4<u32>(activations[source.x], activations[source.y], activations[source.z
 tile_a[word * WORKGROUP_Y + row] = a;
 }
 for (var n = index; n < weight_words * WORKGROUP_X; n += threads) {
-let word = block * call.block_weight_words + piece * WEIGHT_BITS / 8u + n / WORKGROUP_X;
+let word = block * call.block_weight_words + piece * bits / 8u + n / WORKGROUP_X;
 let column = min(tile_x + n % WORKGROUP_X, call.group_quads - 1u);
 tile_w[n] = weights[weight_index(tap, word, channel_group * call.group_quads + column)];
 }
 workgroupBarrier();
 for (var word = 0u; word < weight_words; word++) {
 var w = tile_w[word * WORKGROUP_X + local.x];
-for (var turn = 0u; turn < 8u / WEIGHT_BITS; turn++) {
-let top = (w << vec4<u32>(8u - WEIGHT_BITS)) & vec4<u32>(0x01010101u * (256u - (1u << (8u - WEIGHT_BITS))));
-w = w >> vec4<u32>(WEIGHT_BITS % 8u);
-let a = tile_a[(word * (8u / WEIGHT_BITS) + turn) * WORKGROUP_Y + local.y];
+for (var turn = 0u; turn < turns; turn++) {
+let top = (w << vec4<u32>(8u - bits)) & mask;
+w = w >> vec4<u32>(bits & 7u);
+let a = tile_a[(word * turns + turn) * WORKGROUP_Y + local.y];
 p0 += dots(a.x, top);
 p1 += dots(a.y, top);
 p2 += dots(a.z, top);
@@ -630,6 +628,9 @@ y[n] = apply(operate(a[n], at), step.apply_code, slope);
 export const FILTER = `
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales: array<vec2<u32>>;
+fn top_bits() -> u32 {
+return 0x01010101u * (256u - (1u << (8u - call.weight_bits)));
+}
 fn weight_index(tap: u32, word: u32, quad: u32) -> u32 {
 return (tap * call.tap_weight_words + word) * call.groups * call.group_quads + quad;
 }
