@@ -10,7 +10,7 @@ describe('settings in the address', () => {
   it('come back as they were written', () => {
     const settings = {
       ...DEFAULTS,
-      quantization: { bits: 2, blockSize: 16 },
+      wish: { kind: 'round' as const, bits: 2, blockSize: 16 },
       backend: 'dsconv-cpu/wasm-simd',
       compare: 'webgpu',
       layer: 'layer2.0.conv1',
@@ -18,6 +18,8 @@ describe('settings in the address', () => {
       invert: true,
     };
     expect(readSettings(writeSettings(settings))).toEqual(settings);
+    const file = { ...DEFAULTS, wish: { kind: 'file' as const, index: 2 } };
+    expect(readSettings(writeSettings(file))).toEqual(file);
     const zoo = { ...DEFAULTS, network: 'resnet18.tv_in1k', base: 'https://mirror.example' };
     expect(readSettings(writeSettings(zoo))).toEqual(zoo);
     const own = { ...DEFAULTS, network: 'url', url: 'https://a.example/b.safetensors?x=1&y=2' };
@@ -25,10 +27,11 @@ describe('settings in the address', () => {
   });
 
   it('that make no sense are left out', () => {
-    expect(readSettings('?bits=9&block=64').quantization).toBeNull();
-    expect(readSettings('?bits=4').quantization).toBeNull();
-    expect(readSettings('?bits=4&block=33').quantization).toBeNull();
-    expect(readSettings('?bits=x&block=64').quantization).toBeNull();
+    expect(readSettings('?bits=9&block=64').wish).toEqual(DEFAULTS.wish);
+    expect(readSettings('?bits=4').wish).toEqual(DEFAULTS.wish);
+    expect(readSettings('?bits=4&block=33').wish).toEqual(DEFAULTS.wish);
+    expect(readSettings('?bits=x&block=64').wish).toEqual(DEFAULTS.wish);
+    expect(readSettings('?file=-1').wish).toEqual(DEFAULTS.wish);
     expect(readSettings('?url=javascript:alert(1)')).toEqual(DEFAULTS);
     expect(readSettings('?base=ftp://x').base).toBeNull();
     expect(readSettings('?network=url').network).toBe(DEFAULTS.network);

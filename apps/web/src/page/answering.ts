@@ -8,6 +8,8 @@ import { runner } from './workers.js';
 /** Milliseconds after which someone should be told that something goes on. */
 const SLOW = 300;
 
+const BOTH = ['quantized', 'float'] as const;
+
 export interface Question {
   sample: Sample;
   invert: boolean;
@@ -23,6 +25,11 @@ export interface AnswerEvents {
   onBackendFailure(which: Which, error: unknown): void;
 }
 
+/** A question while it is the latest one. */
+interface Asked extends Question {
+  isOld(): boolean;
+}
+
 type Runs = Partial<Record<Which, Run>>;
 
 export class Answering {
@@ -32,71 +39,73 @@ export class Answering {
 
   constructor(private readonly events: AnswerEvents) {}
 
-  /** Asks both networks, quantized first. A later question makes this one end early. */
-  async ask({ sample, invert, backends }: Question): Promise<void> {
+  /**
+   * Asks both networks, then times them. A later question makes this one end early.
+   *
+   * @returns when the quantized network's answer is there; the rest goes on
+   */
+  async ask(question: Question): Promise<void> {
     const mine = ++this.count;
-    const isOld = (): boolean => mine !== this.count;
-    const started = performance.now();
+    const asked: Asked = { ...question, isOld: () => mine !== this.count };
+    for (const which of BOTH) showWaiting(which);
     const progress = startProgress();
     // Most answers are there before a bar could be seen.
     const slow = setTimeout(() => {
       progress.tell({ task: 'Preparing the backends', done: 0, total: null });
     }, SLOW);
-    let runs: Runs;
-    try {
-      runs = await this.askBoth({ sample, invert, backends }, isOld, started);
-    } finally {
+    const end = (): void => {
       clearTimeout(slow);
       progress.end();
-    }
-    await this.timeAll(runs, backends, isOld);
+    };
+    if (!(await this.givePicture(asked))) return end();
+    const quantized = await this.run('quantized', asked);
+    this.run('float', asked)
+      .finally(end)
+      .then((float) => this.timeAll({ quantized, float }, asked))
+      .catch(showError);
   }
 
   /** Takes answers away that are about a network that is gone. */
   forget(): void {
     this.count++;
-    for (const which of ['quantized', 'float'] as const) clearAnswers(which);
+    for (const which of BOTH) clearAnswers(which);
     say('');
   }
 
-  private async askBoth(
-    { sample, invert, backends }: Question,
-    isOld: () => boolean,
-    started: number,
-  ): Promise<Runs> {
-    for (const which of ['quantized', 'float'] as const) showWaiting(which);
+  /** @returns whether it is a picture, and still the one that is asked about */
+  private async givePicture({ sample, invert, isOld }: Asked): Promise<boolean> {
     try {
       await runner.call('picture', { name: sample.title, blob: await sample.blob(), invert });
+      this.shown = sample;
     } catch (error) {
       if (!isOld()) this.refuse(sample, error);
-      return {};
+      return false;
     }
-    this.shown = sample;
-    const runs: Runs = {};
-    for (const which of ['quantized', 'float'] as const) {
-      if (isOld()) return runs;
-      try {
-        const run = await runner.call('run', { which, backend: backends[which] });
-        if (isOld()) return runs;
-        runs[which] = run;
-        showRun(which, run);
-        if (which === 'quantized') {
-          hideError();
-          say(`DSConv: ${inWords(run)}`);
-          performance.measure('answer', { start: started });
-        }
-      } catch (error) {
-        if (isOld()) return runs;
-        clearAnswers(which);
-        this.events.onBackendFailure(which, error);
-      }
-    }
-    return runs;
+    return !isOld();
   }
 
-  private async timeAll(runs: Runs, backends: Question['backends'], isOld: () => boolean): Promise<void> {
+  private async run(which: Which, { backends, isOld }: Asked): Promise<Run | undefined> {
+    if (isOld()) return undefined;
+    try {
+      const run = await runner.call('run', { which, backend: backends[which] });
+      if (isOld()) return undefined;
+      showRun(which, run);
+      if (which === 'quantized') {
+        hideError();
+        say(`DSConv: ${inWords(run)}`);
+      }
+      return run;
+    } catch (error) {
+      if (isOld()) return undefined;
+      clearAnswers(which);
+      this.events.onBackendFailure(which, error);
+      return undefined;
+    }
+  }
+
+  private async timeAll(runs: Runs, { backends, isOld }: Asked): Promise<void> {
     const times: Record<Which, Timing | null> = { quantized: null, float: null };
-    for (const which of ['quantized', 'float'] as const) {
+    for (const which of BOTH) {
       const run = runs[which];
       if (!run || isOld()) continue;
       try {
@@ -111,7 +120,7 @@ export class Answering {
   }
 
   private refuse(sample: Sample, error: unknown): void {
-    for (const which of ['quantized', 'float'] as const) clearAnswers(which);
+    for (const which of BOTH) clearAnswers(which);
     say('');
     showError(error);
     if (sample !== this.shown) this.events.onNoPicture(sample);

@@ -3,7 +3,7 @@ import { Controls } from '../ui/controls.js';
 import { Gallery } from '../ui/gallery.js';
 import { say, showError } from '../ui/messages.js';
 import { showNetworkNote } from '../ui/network-note.js';
-import type { NetworkChoice, Which } from '../workers/api.js';
+import { type NetworkChoice, UNSAID, type Which, type Wish } from '../workers/api.js';
 import { Answering } from './answering.js';
 import { byId } from './dom.js';
 import { shippedSamples } from './samples.js';
@@ -54,7 +54,7 @@ export class App {
 
   /** The first answer comes first; what else there is to show waits for it. */
   async start(): Promise<void> {
-    const { network, quantization } = this.settings;
+    const { network, wish } = this.settings;
     this.controls.show(this.settings, null);
     byId('sweep').addEventListener('click', () => this.sweep().catch(showFailure));
     const listed = runner.call('networks', null).then((networks) => {
@@ -62,7 +62,7 @@ export class App {
       this.controls.showNetworks(networks, this.settings.network);
     });
     this.showSamples();
-    if (network === DEFAULT_NETWORK && quantization === null) {
+    if (network === DEFAULT_NETWORK && wish.kind === 'file' && wish.index === 0) {
       await runner.call('openShipped', network);
       this.isReady = true;
       await this.answering.ask(this.question()!);
@@ -84,11 +84,11 @@ export class App {
   }
 
   private change(change: Partial<Settings>): void {
-    if ('network' in change || 'quantization' in change) this.sweeps++;
+    if ('network' in change || 'wish' in change) this.sweeps++;
     this.settings = { ...this.settings, ...change };
     history.replaceState(null, '', `${location.pathname}${writeSettings(this.settings)}`);
     if ('network' in change) this.changeNetwork();
-    else if ('quantization' in change) this.rest();
+    else if ('wish' in change) this.rest();
     if ('backend' in change || 'compare' in change) this.answer();
     if ('invert' in change) {
       this.answer();
@@ -137,8 +137,8 @@ export class App {
   private open(): void {
     const request = requestOf(this.settings, this.isShipped);
     if (!request) return;
-    const { quantization, layer } = this.settings;
-    this.workshop.open(request, quantization, layer, this.isReady).catch((error: unknown) => {
+    const { wish, layer } = this.settings;
+    this.workshop.open(request, wish, layer, this.isReady).catch((error: unknown) => {
       if (this.isOffered()) this.offer();
       showError(error);
     });
@@ -149,20 +149,24 @@ export class App {
     this.controls.show(this.settings, info);
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
-      this.workshop.quantize(this.settings.quantization).catch(showFailure);
+      this.workshop.quantize(this.settings.wish).catch(showFailure);
     }, REST);
   }
 
-  /** Tries all bits at the present block size, one after the other, and returns to where it was. */
+  /** Tries all files and all bits at the present block size, one after the other, and returns to where it was. */
   private async sweep(): Promise<void> {
-    const before = this.settings.quantization;
-    const { blockSize } = before ?? this.workshop.info?.stored ?? { blockSize: 64 };
-    const tried = [2, 3, 4, 5, 6, 7, 8].map((bits) => ({ bits, blockSize }));
+    const before = this.settings.wish;
+    const files = this.workshop.info?.files ?? [];
+    const { blockSize } = before.kind === 'round' ? before : (files[before.index] ?? UNSAID);
+    const tried: Wish[] = [
+      ...files.map((_, index) => ({ kind: 'file' as const, index })),
+      ...[2, 3, 4, 5, 6, 7, 8].map((bits) => ({ kind: 'round' as const, bits, blockSize })),
+    ];
     const mine = ++this.sweeps;
-    for (const quantization of [...tried, before]) {
-      this.settings = { ...this.settings, quantization };
+    for (const wish of [...tried, before]) {
+      this.settings = { ...this.settings, wish };
       this.controls.show(this.settings, this.workshop.info);
-      await this.workshop.quantize(quantization);
+      await this.workshop.quantize(wish);
       if (mine !== this.sweeps) return;
     }
   }

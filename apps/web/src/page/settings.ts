@@ -1,10 +1,13 @@
 /** What someone has chosen on the page, and its form in the address, so that a link shows what its sender saw. */
-import type { NetworkRequest, Quantization } from '../workers/api.js';
+import type { NetworkRequest, Wish } from '../workers/api.js';
 
 export const DEFAULT_NETWORK = 'resnet20.fashion_mnist';
 
 /** Steps of the slider. */
 export const BLOCK_SIZES = [8, 16, 32, 64, 128, 256] as const;
+
+/** Sizes in which a network may lie in the page. */
+const MOST_FILES = 8;
 
 export interface Settings {
   /** Of the zoo, or 'url'. */
@@ -13,7 +16,7 @@ export interface Settings {
   url: string | null;
   /** A mirror of the server that publishes the zoo's networks. */
   base: string | null;
-  quantization: Quantization;
+  wish: Wish;
   /** Null: the best. */
   backend: string | null;
   compare: string | null;
@@ -27,7 +30,7 @@ export const DEFAULTS: Settings = {
   network: DEFAULT_NETWORK,
   url: null,
   base: null,
-  quantization: null,
+  wish: { kind: 'file', index: 0 },
   backend: null,
   compare: null,
   layer: null,
@@ -41,13 +44,15 @@ export function readSettings(search: string): Settings {
   const [bits, blockSize] = [Number(found.get('bits')), Number(found.get('block'))];
   const isBits = Number.isInteger(bits) && bits >= 2 && bits <= 8;
   const isBlock = (BLOCK_SIZES as readonly number[]).includes(blockSize);
+  const file = Number(found.get('file') ?? 0);
+  const isFile = Number.isInteger(file) && file >= 0 && file < MOST_FILES;
   const url = address(found.get('url'));
   const name = found.get('network');
   return {
     network: url !== null ? 'url' : name && name !== 'url' ? name : DEFAULT_NETWORK,
     url,
     base: address(found.get('base')),
-    quantization: isBits && isBlock ? { bits, blockSize } : null,
+    wish: isBits && isBlock ? { kind: 'round', bits, blockSize } : { kind: 'file', index: isFile ? file : 0 },
     backend: found.get('backend'),
     compare: found.get('compare'),
     layer: found.get('layer'),
@@ -62,14 +67,14 @@ function address(value: string | null): string | null {
 
 /** The part of the address behind '?', empty where nothing differs from what the page starts with. */
 export function writeSettings(settings: Settings): string {
-  const { network, url, quantization, invert } = settings;
+  const { network, url, wish, invert } = settings;
   const written = new URLSearchParams();
   if (network === 'url' && url !== null) written.set('url', url);
   else if (network !== DEFAULT_NETWORK && network !== 'url') written.set('network', network);
-  if (quantization) {
-    written.set('bits', `${quantization.bits}`);
-    written.set('block', `${quantization.blockSize}`);
-  }
+  if (wish.kind === 'round') {
+    written.set('bits', `${wish.bits}`);
+    written.set('block', `${wish.blockSize}`);
+  } else if (wish.index > 0) written.set('file', `${wish.index}`);
   for (const name of ['base', 'backend', 'compare', 'layer', 'sample'] as const) {
     const value = settings[name];
     if (value !== null) written.set(name, value);

@@ -8,17 +8,14 @@ import type {
   Evaluation,
   NetworkInfo,
   NetworkRequest,
-  Quantization,
   Quantized,
   Timing,
   Which,
+  Wish,
 } from '../workers/api.js';
 import type { Tell } from '../workers/channel.js';
 import type { Sample } from './samples.js';
 import { runner, studio } from './workers.js';
-
-/** How a float network is quantized when nobody says how. */
-const UNSAID = { bits: 4, blockSize: 64 };
 
 export interface WorkshopEvents {
   onOpened(info: NetworkInfo): void;
@@ -31,7 +28,7 @@ export interface WorkshopEvents {
 export class Workshop {
   private facts: Facts = noFacts();
   private tries: Try[] = [];
-  private wish: Quantization = null;
+  private wish: Wish = { kind: 'file', index: 0 };
   private layer: string | null = null;
   private samples: readonly Sample[] = [];
   private invert = false;
@@ -64,26 +61,20 @@ export class Workshop {
    *
    * @param runnerHas whether the runner has the shipped file already
    */
-  async open(
-    request: NetworkRequest,
-    wish: Quantization,
-    layer: string | null,
-    runnerHas: boolean,
-  ): Promise<void> {
+  async open(request: NetworkRequest, wish: Wish, layer: string | null, runnerHas: boolean): Promise<void> {
     this.layer = layer;
     await underProgress(async (tell) => {
       const info = await studio().call('open', request, { tell });
       this.forget();
       this.facts.info = info;
       this.events.onOpened(info);
-      const isNew = !runnerHas || info.floatOrigin === 'weights';
-      if (isNew) await this.give('float', await studio().call('floatFile', null));
-      await this.make(wish, tell, runnerHas && wish === null);
+      if (!runnerHas) await this.give('float', await studio().call('floatFile', null));
+      await this.make(wish, tell, runnerHas && wish.kind === 'file' && wish.index === 0);
     });
   }
 
   /** Quantizes anew. A later call ends the ones before it. */
-  async quantize(wish: Quantization): Promise<void> {
+  async quantize(wish: Wish): Promise<void> {
     if (this.facts.info) await underProgress((tell) => this.make(wish, tell, false));
   }
 
@@ -99,11 +90,9 @@ export class Workshop {
     await this.evaluate();
   }
 
-  private async make(wish: Quantization, tell: Tell, runnerHas: boolean): Promise<void> {
-    const { file, ...made } = await studio().call('quantize', wish, { tell });
+  private async make(wish: Wish, tell: Tell, runnerHas: boolean): Promise<void> {
+    const { file, ...quantized } = await studio().call('quantize', wish, { tell });
     this.wish = wish;
-    const setting = wish ?? this.facts.info?.stored ?? UNSAID;
-    const quantized = { ...made, setting };
     this.facts = { ...this.facts, quantized, isStale: true };
     showNumbers(this.facts);
     this.chart.show(quantized.layers, this.layerName(quantized));
@@ -137,10 +126,11 @@ export class Workshop {
     if (samples.length > 0) this.addTry(quantized, evaluation);
   }
 
-  private addTry({ bytes }: Pick<Quantized, 'bytes'>, { divergence }: Evaluation): void {
-    const { wish } = this;
-    const title = wish ? `${wish.bits} bits, blocks of ${wish.blockSize}` : 'as the file came';
-    this.tries = [...this.tries.filter((one) => one.title !== title), { title, bytes, divergence }];
+  private addTry({ bytes, form }: Omit<Quantized, 'file'>, { divergence }: Evaluation): void {
+    const kind = this.wish.kind === 'file' && this.facts.info!.files.length > 0 ? 'file' : 'round';
+    const title = `${form.bits} bits, blocks of ${form.blockSize}${kind === 'file' ? ', as the file came' : ''}`;
+    const others = this.tries.filter((one) => one.title !== title);
+    this.tries = [...others, { title, kind, bytes, divergence }];
     showTrail(this.tries, this.facts.info!.floatBytes);
   }
 

@@ -2,8 +2,15 @@
 import { bytes } from '@dsconv/converter/report';
 import { byId, element } from '../page/dom.js';
 import { BLOCK_SIZES, type Settings } from '../page/settings.js';
-import type { BackendChoice, NetworkChoice, NetworkInfo } from '../workers/api.js';
+import {
+  type BackendChoice,
+  type NetworkChoice,
+  type NetworkInfo,
+  type StoredFile,
+  UNSAID,
+} from '../workers/api.js';
 
+const FIRST_FILE = { kind: 'file', index: 0 } as const;
 const OWN = { id: 'url', title: 'A file of your own, by its address' };
 
 export class Controls {
@@ -15,18 +22,14 @@ export class Controls {
     const network = byId<HTMLSelectElement>('network');
     network.addEventListener('change', () => {
       this.showUrlForm(network.value === OWN.id);
-      onChange({ network: network.value, url: null, quantization: null, layer: null, sample: null });
+      onChange({ network: network.value, url: null, wish: FIRST_FILE, layer: null, sample: null });
     });
     byId('url-form').addEventListener('submit', (event) => {
       event.preventDefault();
       const url = byId<HTMLInputElement>('url').value.trim();
-      onChange({ network: OWN.id, url, quantization: null, layer: null });
+      onChange({ network: OWN.id, url, wish: FIRST_FILE, layer: null });
     });
     for (const slider of [this.bits, this.block]) slider.addEventListener('input', () => this.readSliders());
-    byId('as-shipped').addEventListener('click', () => {
-      onChange({ quantization: null });
-      this.bits.focus();
-    });
     for (const name of ['backend', 'compare'] as const) {
       byId<HTMLSelectElement>(name).addEventListener('change', ({ target }) => {
         onChange({ [name]: (target as HTMLSelectElement).value });
@@ -84,21 +87,44 @@ export class Controls {
   }
 
   /** Puts the controls where the settings are. */
-  show({ quantization, invert, url }: Settings, info: NetworkInfo | null): void {
-    const { bits, blockSize } = quantization ?? info?.stored ?? { bits: 4, blockSize: 64 };
+  show({ wish, invert, url }: Settings, info: NetworkInfo | null): void {
+    const files = info?.files ?? [];
+    const { bits, blockSize } = wish.kind === 'round' ? wish : (files[wish.index] ?? UNSAID);
     this.bits.value = `${bits}`;
     this.block.value = `${Math.max(0, BLOCK_SIZES.indexOf(blockSize as (typeof BLOCK_SIZES)[number]))}`;
     byId<HTMLInputElement>('invert').checked = invert;
     if (url !== null) byId<HTMLInputElement>('url').value = url;
-    byId('as-shipped').hidden = quantization === null || !info?.stored;
     this.showValues(bits, blockSize);
+    this.showFiles(files, wish.kind === 'file' ? wish.index : null);
+  }
+
+  /** @param chosen place of the file in use, or null where weights are rounded here */
+  private showFiles(files: readonly StoredFile[], chosen: number | null): void {
+    const group = byId('files');
+    const hadFocus = group.contains(document.activeElement);
+    const buttons = files.map((file, index) => {
+      const pressed = `${index === chosen}`;
+      const text = `${file.bits} bits, ${bytes(file.bytes)}`;
+      const button = element(
+        'button',
+        { type: 'button', class: 'button small', 'aria-pressed': pressed },
+        text,
+      );
+      button.addEventListener('click', () => this.onChange({ wish: { kind: 'file', index } }));
+      return button;
+    });
+    const words = files.length > 1 ? 'Files as they came, retrained:' : 'The file as it came:';
+    group.replaceChildren(element('span', {}, words), ...buttons);
+    group.hidden = files.length === 0;
+    // What was pressed has been made anew.
+    if (hadFocus && chosen !== null) buttons[chosen]?.focus();
   }
 
   private readSliders(): void {
     const bits = Number(this.bits.value);
     const blockSize = BLOCK_SIZES[Number(this.block.value)]!;
     this.showValues(bits, blockSize);
-    this.onChange({ quantization: { bits, blockSize } });
+    this.onChange({ wish: { kind: 'round', bits, blockSize } });
   }
 
   private showValues(bits: number, blockSize: number): void {

@@ -30,7 +30,8 @@ export function showNetworkNote({ choice, info, onDownload }: NetworkNote): void
   const came = `${info.name}, ${info.labels.length || 'unnamed'} classes, pictures of ${info.size}×${info.size}${info.channels === 1 ? ' in grey' : ''}. ${bytes(info.bytesFetched)} fetched.`;
   note.append(came);
   if (info.floatOrigin === 'dequantized') {
-    const form = info.stored ? ` of ${info.stored.bits} bits` : '';
+    const [file] = info.files;
+    const form = file ? ` of ${file.bits} bits` : '';
     note.append(
       element(
         'strong',

@@ -6,7 +6,7 @@ import { milliseconds } from './answers.js';
 
 export interface Facts {
   info: NetworkInfo | null;
-  quantized: (Omit<Quantized, 'file'> & { setting: { bits: number; blockSize: number } }) | null;
+  quantized: Omit<Quantized, 'file'> | null;
   evaluation: Evaluation | null;
   /** Whether `evaluation` is of an earlier setting, while the present one is computed. */
   isStale: boolean;
@@ -22,11 +22,9 @@ export function showNumbers(facts: Facts): void {
 
 /** What the two cards of answers are about. */
 function showForms({ info, quantized }: Facts): void {
-  const setting = quantized?.setting;
-  byId('quantized-form').textContent =
-    quantized && setting
-      ? `${setting.bits} bits, blocks of ${setting.blockSize} · ${bytes(quantized.bytes)}`
-      : '';
+  byId('quantized-form').textContent = quantized
+    ? `${quantized.form.bits} bits, blocks of ${quantized.form.blockSize} · ${bytes(quantized.bytes)}`
+    : '';
   const origin = info?.floatOrigin === 'dequantized' ? 'stored weights as float32' : 'float32';
   byId('float-form').textContent = info ? `${origin} · ${bytes(info.floatBytes)}` : '';
 }

@@ -1,10 +1,13 @@
 /** Every setting that was tried: its size against how far its answers are from float. */
 import { at, bytes, escapeText, logarithmic, logTicks, plain, type Scale } from '@dsconv/converter/report';
 import { byId } from '../page/dom.js';
+import type { Wish } from '../workers/api.js';
 
 export interface Try {
   /** Such as '4 bits, blocks of 64'. */
   title: string;
+  /** Whether the weights are those of a file, or were rounded here. */
+  kind: Wish['kind'];
   bytes: number;
   /** Nats per picture. */
   divergence: number;
@@ -29,9 +32,7 @@ export function showTrail(tries: readonly Try[], floatBytes = 0): void {
   const box = byId('trail');
   box.innerHTML = current ? chart(tries, current, floatBytes, Math.max(300, box.clientWidth || 480)) : '';
   byId('trail-note').textContent =
-    tries.length > 1
-      ? `${tries.length} settings tried; further left is smaller, further down is closer to float.`
-      : 'Every setting you try leaves a point here: further left is smaller, further down is closer to float.';
+    'Every setting you try leaves a point: ● rounded here, ◆ as a file came. Further left is smaller, further down is closer to float.';
 }
 
 function chart(tries: readonly Try[], current: Try, floatBytes: number, width: number): string {
@@ -60,6 +61,11 @@ function chart(tries: readonly Try[], current: Try, floatBytes: number, width: n
 
 function point(one: Try, isCurrent: boolean, x: Scale, y: Scale): string {
   const title = `${one.title}: ${bytes(one.bytes)}, ${plain(one.divergence)} nats`;
-  const look = isCurrent ? 'r="7"' : 'r="4.5" opacity="0.5"';
-  return `<circle cx="${at(x(one.bytes))}" cy="${at(y(one.divergence))}" ${look} fill="var(--b)" stroke="var(--panel)" stroke-width="1.5"><title>${escapeText(title)}</title></circle>`;
+  const [cx, cy, r] = [x(one.bytes), y(one.divergence), isCurrent ? 7 : 4.5];
+  const look = `opacity="${isCurrent ? 1 : 0.55}" stroke="var(--panel)" stroke-width="1.5"><title>${escapeText(title)}</title>`;
+  // Shapes differ too, for those who see no colours.
+  if (one.kind === 'round')
+    return `<circle cx="${at(cx)}" cy="${at(cy)}" r="${r}" fill="var(--b)" ${look}</circle>`;
+  const d = r * 1.2;
+  return `<path d="M${at(cx)} ${at(cy - d)}l${d} ${d}-${d} ${d}-${d}-${d}z" fill="var(--c)" ${look}</path>`;
 }

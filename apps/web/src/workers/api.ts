@@ -35,12 +35,29 @@ export interface NetworkInfo {
   /** Bytes that were fetched, and those of the float network in our format. */
   bytesFetched: number;
   floatBytes: number;
-  /** Of the file as it came, where it was quantized. */
-  stored: { bits: number; blockSize: number; bytes: number } | null;
+  /** The files it came in, where it was quantized; the first is taken unless another is chosen. */
+  files: readonly StoredFile[];
 }
 
-/** Null: as the file came. */
-export type Quantization = { bits: number; blockSize: number } | null;
+/** Of most layers: the first convolution and depthwise ones may have other forms. */
+export interface Form {
+  bits: number;
+  blockSize: number;
+}
+
+export interface StoredFile extends Form {
+  bytes: number;
+}
+
+/** How the weights are wanted. */
+export type Wish =
+  /** As a file came, by its place in {@link NetworkInfo.files}; a network that came as float is rounded as `UNSAID` says. */
+  | { kind: 'file'; index: number }
+  /** Rounded here from the float weights. */
+  | ({ kind: 'round' } & Form);
+
+/** How a float network is quantized when nobody says how. */
+export const UNSAID: Form = { bits: 4, blockSize: 64 };
 
 export interface LayerRow {
   name: string;
@@ -56,6 +73,7 @@ export interface LayerRow {
 }
 
 export interface Quantized {
+  form: Form;
   /** Of the file. */
   bytes: number;
   bitsPerWeight: number;
@@ -112,7 +130,7 @@ export interface StudioApi {
   /** The float network's file. */
   floatFile(input: null): Promise<Uint8Array<ArrayBuffer>>;
   /** @throws SupersededError when it is called again before it is done */
-  quantize(input: Quantization): Promise<Quantized>;
+  quantize(input: Wish): Promise<Quantized>;
   /** Runs both networks on the samples, on the CPU. */
   evaluate(input: readonly SamplePicture[]): Promise<Evaluation>;
   layer(input: string): Promise<LayerView>;
@@ -156,7 +174,7 @@ export interface RunnerApi {
   /** Those that are shipped or whose weights can be downloaded. */
   networks(input: null): Promise<NetworkChoice[]>;
   backends(input: null): Promise<BackendChoice[]>;
-  /** Reads a shipped network, quantized and float. */
+  /** Reads a shipped network, quantized; its float weights when they are first run. */
   openShipped(input: string): Promise<null>;
   setFile(input: { which: Which; file: Uint8Array<ArrayBuffer>; labels: readonly string[] }): Promise<null>;
   /** Decodes a picture, which is then the current one. */

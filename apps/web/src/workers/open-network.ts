@@ -2,33 +2,20 @@
 import { loadFloat } from '@dsconv/converter/hub';
 import { readFloatBytes } from '@dsconv/converter/in-memory';
 import { DSConvError } from '@dsconv/core';
-import {
-  isNetworkFile,
-  loadModel,
-  type Network,
-  networkFileLength,
-  networkOf,
-  readSafetensors,
-} from '@dsconv/models';
+import { isNetworkFile, type Network, networkFileLength, networkOf, readSafetensors } from '@dsconv/models';
 import type { FloatOrigin, NetworkRequest } from './api.js';
 import type { Tell } from './channel.js';
 import { dequantized } from './dequantized.js';
 import { fetchBytes } from './fetch-bytes.js';
+import { shippedFloat, shippedNetworks } from './shipped.js';
 
 export interface Opened {
-  /** As the file came; null where it was float. */
-  quantized: Network | null;
+  /** As it came; none where it was float. */
+  files: Network[];
   float: Network;
   floatOrigin: FloatOrigin;
   bytesFetched: number;
 }
-
-/** Float weights that the models package ships beside a quantized network, by the network's id. */
-const SHIPPED_FLOATS = import.meta.glob<string>('../../../../packages/models/assets/*float*.safetensors', {
-  query: '?url',
-  import: 'default',
-  eager: true,
-});
 
 export async function openNetwork(request: NetworkRequest, tell: Tell): Promise<Opened> {
   switch (request.kind) {
@@ -43,18 +30,9 @@ export async function openNetwork(request: NetworkRequest, tell: Tell): Promise<
 
 async function openShipped(id: string, tell: Tell): Promise<Opened> {
   tell({ task: `Loading ${id}`, done: 0, total: null });
-  const quantized = await loadModel(id);
-  const bytesFetched = networkFileLength(quantized);
-  const [, address] = Object.entries(SHIPPED_FLOATS).find(([path]) => path.includes(`/${id}.`)) ?? [];
-  if (address === undefined) {
-    return { quantized, float: dequantized(quantized), floatOrigin: 'dequantized', bytesFetched };
-  }
-  const bytes = await fetchBytes(address, tell);
-  const { architecture } = quantized;
-  const { name, channels, classes, inputSize } = architecture;
-  const options = { architecture: { name, channels, classes, inputSize } };
-  const float = await readFloatBytes(bytes, id, options, address);
-  return { quantized, float, floatOrigin: 'weights', bytesFetched };
+  const files = await shippedNetworks(id);
+  const bytesFetched = networkFileLength(files[0]!);
+  return { files, ...(await shippedFloat(id, files[0]!, tell)), bytesFetched };
 }
 
 async function openZoo(id: string, base: string | null, tell: Tell): Promise<Opened> {
@@ -69,7 +47,7 @@ async function openZoo(id: string, base: string | null, tell: Tell): Promise<Ope
     },
   });
   const bytesFetched = [...fetched.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { quantized: null, float, floatOrigin: 'weights', bytesFetched };
+  return { files: [], float, floatOrigin: 'weights', bytesFetched };
 }
 
 async function openUrl(url: string, tell: Tell): Promise<Opened> {
@@ -79,11 +57,11 @@ async function openUrl(url: string, tell: Tell): Promise<Opened> {
   const network = isNetworkFile(file) ? networkOf(file, url) : null;
   if (network?.isQuantized) {
     const float = dequantized(network);
-    return { quantized: network, float, floatOrigin: 'dequantized', bytesFetched };
+    return { files: [network], float, floatOrigin: 'dequantized', bytesFetched };
   }
   const name = new URL(url).pathname.split('/').at(-1) || url;
   const float = network ?? (await readFloatBytes(bytes, name, {}, url));
-  return { quantized: null, float, floatOrigin: 'weights', bytesFetched };
+  return { files: [], float, floatOrigin: 'weights', bytesFetched };
 }
 
 /** A newer wish came before this one was done. */

@@ -11,9 +11,9 @@ import {
 import type { NetworkChoice, Run, RunnerApi, RunRequest, Timing } from './api.js';
 import { listBackends } from './backends.js';
 import { serve } from './channel.js';
-import { dequantized } from './dequantized.js';
 import { decodePicture } from './pictures.js';
 import { sessionsOf, startAfresh } from './sessions.js';
+import { shippedFloat } from './shipped.js';
 
 /** Runs are repeated until this many milliseconds or this many runs. */
 const [MOST_MILLISECONDS, MOST_RUNS] = [1500, 30];
@@ -41,14 +41,17 @@ serve<RunnerApi>({
     inTurn(async () => {
       const network = await loadModel(id);
       labels = network.labels;
-      sessionsOf('quantized').setFile(writeNetwork(network));
-      sessionsOf('float').setFile(writeNetwork(dequantized(network)));
+      sessionsOf('quantized').setFile(async () => writeNetwork(network));
+      sessionsOf('float').setFile(async () => {
+        const { float } = await shippedFloat(id, network, () => undefined);
+        return writeNetwork(float);
+      });
       return null;
     }),
   setFile: ({ which, file, labels: names }) =>
     inTurn(async () => {
       labels = names;
-      sessionsOf(which).setFile(file);
+      sessionsOf(which).setFile(async () => file);
       return null;
     }),
   picture: ({ name, blob, invert }) =>

@@ -21,13 +21,14 @@ interface Session {
 
 /** One network, quantized or float, on every backend that was asked for. */
 class Sessions {
-  /** The network's file, from which each backend gets a network with tensors of its own. */
-  private file: Uint8Array | null = null;
+  /** Gives the network's file, from which each backend gets a network with tensors of its own. */
+  private file: (() => Promise<Uint8Array>) | null = null;
   private readonly sessions = new Map<string, Session>();
 
   constructor(private readonly which: Which) {}
 
-  setFile(file: Uint8Array): void {
+  /** @param file called when the network is first run, and for every other backend */
+  setFile(file: () => Promise<Uint8Array>): void {
     this.file = file;
     for (const { plan, network } of this.sessions.values()) {
       plan?.dispose();
@@ -48,7 +49,7 @@ class Sessions {
   ): Promise<Omit<Run, 'classes'> & { probabilities: Float32Array }> {
     const tier = await useBackend(this.which, backend);
     const known = this.sessions.get(backend);
-    const network = known?.network ?? this.read();
+    const network = known?.network ?? (await this.read());
     const x = inputOf(network, picture);
     try {
       if (known) {
@@ -69,8 +70,8 @@ class Sessions {
     }
   }
 
-  private read(): Network {
-    if (this.file) return readNetwork(this.file, 'the network');
+  private async read(): Promise<Network> {
+    if (this.file) return readNetwork(await this.file(), 'the network');
     throw new NotReadyError(
       `the ${this.which} network is not loaded yet; expected one before a picture is run`,
     );

@@ -3,7 +3,7 @@ import '@dsconv/backend-cpu';
 import { findReference, inspectNetwork, quantizeNetwork } from '@dsconv/converter/in-memory';
 import { DSConvError, DSConvFilter, selectBackend } from '@dsconv/core';
 import { findModel, type Network, networkFileLength, writeNetwork } from '@dsconv/models';
-import type { NetworkInfo, Quantized, StudioApi } from './api.js';
+import { type Form, type NetworkInfo, type Quantized, type StudioApi, UNSAID } from './api.js';
 import { moving, serve, type Tell } from './channel.js';
 import { SampleSet } from './evaluate.js';
 import { viewLayer } from './layer-view.js';
@@ -33,10 +33,11 @@ serve<StudioApi>({
   },
   quantize: async (wish, tell) => {
     const mine = ++generation;
-    const { float, quantized: stored } = current();
-    const next = wish === null && stored ? stored : await quantize(float, wish, mine, tell);
+    const { float, files } = current();
+    const stored = wish.kind === 'file' ? files[wish.index] : undefined;
+    const next = stored ?? (await quantize(float, wish.kind === 'round' ? wish : UNSAID, mine, tell));
     stopIfOld(mine);
-    if (quantized && quantized !== stored) quantized.dispose();
+    if (quantized && !files.includes(quantized)) quantized.dispose();
     quantized = next;
     reference = null;
     return report(next);
@@ -59,13 +60,12 @@ serve<StudioApi>({
 
 async function quantize(
   float: Network,
-  wish: { bits: number; blockSize: number } | null,
+  { bits, blockSize }: Form,
   mine: number,
   tell: Tell,
 ): Promise<Network> {
   // Biases are corrected where the current backend has DSConv kernels.
   await selectBackend(['dsconv-cpu']);
-  const { bits, blockSize } = wish ?? { bits: 4, blockSize: 64 };
   const { network } = await quantizeNetwork(float, {
     bits,
     blockSize,
@@ -88,10 +88,10 @@ function stopIfOld(mine: number): void {
 }
 
 function close(): void {
-  if (quantized && quantized !== opened?.quantized) quantized.dispose();
+  if (quantized && !opened?.files.includes(quantized)) quantized.dispose();
   quantized = null;
   reference = null;
-  opened?.quantized?.dispose();
+  for (const file of opened?.files ?? []) file.dispose();
   opened?.float.dispose();
   opened = null;
 }
@@ -106,7 +106,7 @@ function made(): Network {
   throw new DSConvError('NOT_READY', 'nothing is quantized yet; expected a network');
 }
 
-function describe({ quantized, float, floatOrigin, bytesFetched }: Opened): NetworkInfo {
+function describe({ files, float, floatOrigin, bytesFetched }: Opened): NetworkInfo {
   const { architecture, preprocessing, labels } = float;
   const { name, channels, inputSize: size, classes } = architecture;
   const dataset = findModel({ name, channels, classes, inputSize: size })?.dataset ?? null;
@@ -119,12 +119,12 @@ function describe({ quantized, float, floatOrigin, bytesFetched }: Opened): Netw
     floatOrigin,
     bytesFetched,
     floatBytes: networkFileLength(float),
-    stored: quantized ? { ...commonForm(quantized), bytes: networkFileLength(quantized) } : null,
+    files: files.map((file) => ({ ...formOf(file), bytes: networkFileLength(file) })),
   };
 }
 
 /** Bits and block size of the layer with the most weights, which stand for the network. */
-function commonForm(network: Network): { bits: number; blockSize: number } {
+function formOf(network: Network): Form {
   let [most, form] = [0, { bits: 8, blockSize: 64 }];
   for (const { filter } of network.weights.values()) {
     if (!(filter instanceof DSConvFilter) || filter.size <= most) continue;
@@ -141,5 +141,7 @@ function report(network: Network): Quantized {
     const block = shifters.includes('kds') ? blockSize : null;
     return { name, kind, shape, weights, bits, blockSize: block, bytes, snrDb };
   });
-  return moving({ bytes: file.length, bitsPerWeight, layers: rows, file }, [file.buffer]);
+  return moving({ form: formOf(network), bytes: file.length, bitsPerWeight, layers: rows, file }, [
+    file.buffer,
+  ]);
 }

@@ -29,7 +29,7 @@ it('reloads, answers, quantizes and compares without a network', async () => {
     const [best] = await answers(page, which === 'backend' ? 'quantized' : 'float');
     expect(best).toMatchObject({ label: 'Bag' });
   }
-  await page.locator('#as-shipped').click();
+  await page.locator('#files button').first().click();
   await page.locator('#quantized-form', { hasText: '4 bits' }).waitFor();
   expectNothingUncaught(open);
   await open.close();

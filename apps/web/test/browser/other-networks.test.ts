@@ -93,7 +93,7 @@ describe('a network by address', () => {
     await page.locator('#url-form button').click();
     await page.locator('#quantized-form', { hasText: '4 bits, blocks of 64' }).waitFor();
     expect(await page.locator('#float-origin').count()).toBe(0);
-    expect(await page.locator('#as-shipped').isVisible()).toBe(false);
+    expect(await page.locator('#files').isVisible()).toBe(false);
     await page.setInputFiles('#file', samplePath('00018-bag.png'));
     expect((await answers(page))[0]).toMatchObject({ label: 'Bag' });
     await open.close();

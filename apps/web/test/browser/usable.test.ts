@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import type axe from 'axe-core';
 import type { Browser, Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { answers, expectNothingUncaught, launch, openPage, settled } from './support/page.js';
+import { answers, expectNothingUncaught, launch, type OpenPage, openPage, settled } from './support/page.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -26,26 +26,29 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 describe('the page', () => {
+  let shown: OpenPage;
+
+  beforeAll(async () => {
+    shown = await openPage(browser, '?bits=2&block=16');
+    await settled(shown.page);
+    await answers(shown.page, 'float');
+  });
+
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const [width, height] of [
       [1280, 900],
       [360, 740],
     ] as const) {
       it(`has no fault that axe knows, ${colorScheme}, ${width} pixels wide, and fits`, async () => {
-        const open = await openPage(browser, '?bits=2&block=16', {
-          colorScheme,
-          viewport: { width, height },
-        });
-        const { page } = open;
-        await settled(page);
-        await answers(page, 'float');
+        const { page } = shown;
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width, height });
         expect(await violations(page)).toEqual([]);
         const overflow = await page.evaluate(
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
         );
         expect(overflow).toBeLessThanOrEqual(0);
-        expectNothingUncaught(open);
-        await open.close();
+        expectNothingUncaught(shown);
       });
     }
   }

@@ -9,6 +9,7 @@ import sharp from 'sharp';
 import { dequantized } from '../../../src/workers/dequantized.js';
 
 const ASSETS = new URL('../../../../../packages/models/assets/', import.meta.url);
+const TRAINING = new URL('../../../../../packages/models/training/', import.meta.url);
 export const ID = 'resnet20.fashion_mnist';
 
 export interface Labelled {
@@ -40,13 +41,13 @@ export function shippedBytes(): number {
 export async function networks(): Promise<{ quantized: Network; float: Network; isDequantized: boolean }> {
   await selectBackend(['dsconv-cpu']);
   const quantized = await loadModel(ID);
-  const file = readdirSync(ASSETS).find(
-    (name) => name.startsWith(`${ID}.`) && /float.*\.safetensors$/.test(name),
+  const file = readdirSync(TRAINING).find((name) =>
+    /^fashion-mnist-resnet20\.float.*\.safetensors$/.test(name),
   );
   if (!file) return { quantized, float: dequantized(quantized), isDequantized: true };
   const { name, channels, classes, inputSize } = quantized.architecture;
   const architecture = { name, channels, classes, inputSize };
-  const float = await readFloatBytes(readFileSync(new URL(file, ASSETS)), ID, { architecture });
+  const float = await readFloatBytes(readFileSync(new URL(file, TRAINING)), ID, { architecture });
   return { quantized, float, isDequantized: false };
 }
 
