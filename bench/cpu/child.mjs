@@ -1,24 +1,32 @@
-/** The parent's end of worker.mjs. */
+/** The parent's end of a process such as worker.mjs. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
+const WORKER = new URL('worker.mjs', import.meta.url);
 
 export class Child {
   #process = null;
-  #env;
+  #worker;
+  #settings;
 
-  /** @param {Record<string, string>} [env] added to this process's */
-  constructor(env = {}) {
-    this.#env = env;
+  /**
+   * @param {object} [options]
+   * @param {Record<string, string>} [options.env] added to this process's
+   * @param {string[]} [options.execArgv] Node's own options
+   * @param {URL} [options.worker] its module
+   */
+  constructor({ env = {}, execArgv = [], worker = WORKER } = {}) {
+    this.#worker = fileURLToPath(worker);
+    this.#settings = {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, ...env },
+      execArgv: [...process.execArgv, ...execArgv],
+    };
   }
 
   /** @throws Error with the worker's message, or when it ends before it answers */
   ask(command, parameters = {}) {
-    this.#process ??= fork(WORKER, {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { ...process.env, ...this.#env },
-    });
+    this.#process ??= fork(this.#worker, this.#settings);
     const child = this.#process;
     return new Promise((resolve, reject) => {
       const finish = () => {

@@ -28,10 +28,14 @@ const PAUSE_MS = 30;
  * @param {{ float: string, quantized: Record<number, string> }} options.files
  * @param {Record<string, string | null>} options.unavailable reasons known beforehand, by engine
  * @param {Float32Array} options.reference logits of the float network for the first picture
+ * @param {Record<string, import('./engines.mjs').EngineDescription>} [options.engines] by name; default those of the CPU
+ * @param {boolean} [options.processor] entries have `processorMs` too, the time of one run on all processors, where a process can know it
+ * @param {(slot: import('./engines.mjs').Slot) => { ask: Child['ask'], stop: Child['stop'] }} [options.start] where an engine runs; default a
+ *   process of worker.mjs
  * @returns {Promise<object[]>} one entry per engine and weights, `medianMs` null and `note` the reason where it could not run
  */
 export async function measureCase(options) {
-  const results = options.slots.map((slot) => ({ slot, times: [], entry: null }));
+  const results = options.slots.map((slot) => ({ slot, times: [], processor: [], entry: null }));
   let waiting = results;
   for (let pass = 0; pass < PASSES && waiting.length > 0; pass++) {
     const entrants = [];
@@ -39,16 +43,22 @@ export async function measureCase(options) {
       for (const result of waiting) entrants.push({ result, ...(await enter(result.slot, options)) });
       await takeTurns(entrants.filter(({ child }) => child));
     } finally {
-      for (const { child } of entrants) child?.stop();
+      await Promise.all(entrants.map(({ child }) => child?.stop()));
     }
-    for (const { result, entry, times } of entrants) {
+    for (const { result, entry, times, processor } of entrants) {
       result.entry = entry;
       result.times.push(...times);
+      result.processor.push(...processor);
     }
     const again = entrants.filter(({ child, estimateMs }) => child && estimateMs <= VERY_SLOW_MS);
     waiting = again.map(({ result }) => result);
   }
-  return fastestVariants(results.map(({ entry, times }) => ({ ...entry, ...statistics(times) })));
+  return fastestVariants(
+    results.map(({ entry, times, processor }) => {
+      const processorMs = options.processor && processor.length > 0 ? round(quantile(processor, 0.5)) : null;
+      return { ...entry, ...statistics(times), ...(processorMs === null ? {} : { processorMs }) };
+    }),
+  );
 }
 
 async function takeTurns(entrants) {
@@ -58,48 +68,54 @@ async function takeTurns(entrants) {
   }
 }
 
-async function enter(slot, { network, batch, threads, runs, files, unavailable, reference }) {
+async function enter(slot, options) {
+  const { network, batch, threads, runs, files, unavailable, reference, engines = ENGINES } = options;
   const { engine, blockSize, variant } = slot;
-  const { file: kind, oneThread, env } = ENGINES[engine];
+  const { file: kind, oneThread, env } = engines[engine];
   const entry = { network, batch, threads, ...slot };
-  const absent = (note) => ({ entry: { ...entry, note }, child: null, times: [] });
+  const absent = (note) => ({ entry: { ...entry, note }, child: null, times: [], processor: [] });
   if (unavailable[engine]) return absent(unavailable[engine]);
   if (threads > 1 && oneThread) return absent(oneThread);
-  const child = new Child(env);
+  const child = options.start ? options.start(slot) : new Child({ env });
   try {
-    const file = kind === 'float' ? files.float : files.quantized[blockSize];
-    const task = { engine, variant, file, batch, threads };
+    const file = kind === 'quantized' ? files.quantized[blockSize] : files[kind];
+    const { module, prepare } = engines[engine];
+    const task = { engine, module, prepare, variant, file, batch, threads };
     const { estimateMs, logits, note } = await child.ask('prepare', task);
     const agreement = compareLogits(logits, reference, slot);
     const possible = Math.max(1, Math.floor(PASS_MS / estimateMs));
     const wanted = estimateMs > VERY_SLOW_MS ? 2 : Math.min(Math.ceil(runs / PASSES), possible);
     const perTurn = Math.max(1, Math.min(Math.round(TURN_MS / estimateMs), Math.ceil(wanted / 3)));
     const described = { ...entry, agreement, ...(note ? { note } : {}) };
-    return { entry: described, child, times: [], wanted, perTurn, estimateMs };
+    return { entry: described, child, times: [], processor: [], wanted, perTurn, estimateMs };
   } catch (error) {
-    child.stop();
+    await child.stop();
     return absent(error.message);
   }
 }
 
 async function takeTurn(entrant) {
-  const { child, times, wanted, perTurn, estimateMs } = entrant;
+  const { child, times, processor, wanted, perTurn, estimateMs } = entrant;
   const count = Math.min(perTurn, wanted - times.length);
   if (count <= 0) return;
   await sleep(PAUSE_MS);
-  times.push(...(await child.ask('run', { count, estimateMs })).times);
+  const found = await child.ask('run', { count, estimateMs });
+  times.push(...found.times);
+  if (found.processorMs !== null) processor.push(found.processorMs);
 }
 
 function statistics(times) {
   if (times.length === 0) return { medianMs: null, p10Ms: null, p90Ms: null, runs: 0 };
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (share) => {
-    const position = share * (sorted.length - 1);
-    const below = Math.floor(position);
-    const above = Math.min(below + 1, sorted.length - 1);
-    return round(sorted[below] + (sorted[above] - sorted[below]) * (position - below));
-  };
+  const at = (share) => round(quantile(times, share));
   return { medianMs: at(0.5), p10Ms: at(0.1), p90Ms: at(0.9), runs: times.length };
+}
+
+function quantile(times, share) {
+  const sorted = times.toSorted((a, b) => a - b);
+  const position = share * (sorted.length - 1);
+  const below = Math.floor(position);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
 
 const round = (ms) => Math.round(ms * 1000) / 1000;

@@ -5,27 +5,27 @@ import { ready, setBackend, tensor4d } from '@tensorflow/tfjs-core';
 import { CHANNELS, randomPictures, SIZE } from '../input.mjs';
 import { readNetworkFrom } from '../networks.mjs';
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function nativePlan(task) {
   await useTier('native');
   await cpu.setThreads(task.threads);
   return preparePlan(task);
 }
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function wasmPlan(task) {
   await useTier('wasm-relaxed-simd');
   return preparePlan(task);
 }
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function nativeEager(task) {
   await useTier('native');
   await cpu.setThreads(task.threads);
   return prepareEager(task);
 }
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function wasmEager(task) {
   await useTier('wasm-relaxed-simd');
   return prepareEager(task);

@@ -9,13 +9,13 @@ import { operationsOf } from '../onnx/operations.mjs';
 import { loadOnnxRuntime } from '../peers.mjs';
 import { useTfjsWasm } from './tfjs.mjs';
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function ortFloat32(task) {
   const operations = await readOperations(task.file);
   return session(floatGraph(operations, task.batch), task);
 }
 
-/** Either form of the graph, as `task.variant` says. @param {import('../worker.mjs').Task} task */
+/** Either form of the graph, as `task.variant` says. @param {import('../commands.mjs').Task} task */
 export async function ortInt8(task) {
   const operations = await readOperations(task.file);
   const ranges = await calibrate(operations);

@@ -6,13 +6,13 @@ import { useTfjsWasm } from './tfjs-backend.mjs';
 
 export { useTfjsWasm };
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function tfjsWasm(task) {
   await useTfjsWasm(task.threads);
   return prepareEager(task);
 }
 
-/** @param {import('../worker.mjs').Task} task */
+/** @param {import('../commands.mjs').Task} task */
 export async function tfjsCpu(task) {
   await import('@tensorflow/tfjs-backend-cpu');
   await setBackend('cpu');

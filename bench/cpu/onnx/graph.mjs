@@ -1,11 +1,20 @@
 /** Builds an ONNX model: nodes, constants, one float32 input, float32 outputs. Field numbers are those of onnx.proto3. */
+import { toFloat16Bits } from '@dsconv/core';
 import { Message } from './protobuf.mjs';
 
 /** TensorProto.DataType */
-export const TYPE = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7 };
+export const TYPE = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 };
 
 /** AttributeProto.AttributeType */
 const ATTRIBUTE = { integer: 2, string: 3, integers: 7 };
+
+/** Arrays of one number, by type. */
+const ARRAYS = {
+  [TYPE.float]: (value) => Float32Array.of(value),
+  [TYPE.float16]: (value) => Uint16Array.of(toFloat16Bits(value)),
+  [TYPE.int8]: (value) => Int8Array.of(value),
+  [TYPE.uint8]: (value) => Uint8Array.of(value),
+};
 
 const IR_VERSION = 8;
 const OPSET = 17;
@@ -49,16 +58,16 @@ export class Graph {
     return name;
   }
 
-  /** A float32 number, an int8 or uint8 number. */
+  /** Numbers as float16. @param {Float32Array} values */
+  half(shape, values) {
+    return this.constant(TYPE.float16, shape, Uint16Array.from(values, toFloat16Bits));
+  }
+
+  /** One number of a type of {@link ARRAYS}. */
   scalar(type, value) {
     const key = `${type} ${value}`;
     if (!this.#shared.has(key)) {
-      const values =
-        type === TYPE.float
-          ? Float32Array.of(value)
-          : type === TYPE.int8
-            ? Int8Array.of(value)
-            : Uint8Array.of(value);
+      const values = ARRAYS[type](value);
       this.#shared.set(key, this.constant(type, [], values));
     }
     return this.#shared.get(key);
