@@ -4,13 +4,17 @@
  * SwiftShader is a Vulkan driver that computes on the CPU. Chromium brings it along, in Debian's package as
  * /usr/lib/chromium/vk_swiftshader_icd.json, often with a Vulkan loader beside it. Mesa's lavapipe, the other one, is refused by Dawn.
  */
-import { existsSync, realpathSync } from 'node:fs';
-import { constants } from 'node:os';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CHROMIUM_CANDIDATES } from './ensure-chromium.mjs';
 
 const MANIFEST = 'vk_swiftshader_icd.json';
 const LOADER = 'libvulkan.so.1';
+/** Where the Vulkan loader finds the drivers of a system. */
+const DRIVER_FOLDERS = ['/etc', '/usr/share', '/usr/local/share', join(homedir(), '.local/share')].map(
+  (folder) => join(folder, 'vulkan/icd.d'),
+);
 /** glibc's flag of dlopen that keeps a library in the process when its handle is closed; Node has no name for it. */
 const RTLD_NODELETE = 0x1000;
 
@@ -34,9 +38,8 @@ export async function provideDawn(adapter = process.env.DSCONV_WEBGPU_ADAPTER ??
     return `Dawn of the npm package webgpu cannot be loaded: ${error.message.split('\n')[0]}`;
   }
   if (adapter !== 'software') {
-    const gpu = dawn.create([]);
-    const found = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (found && !found.info.isFallbackAdapter) return provide(gpu, dawn.globals);
+    const gpu = await hardware(dawn);
+    if (gpu) return provide(gpu, dawn.globals);
     if (adapter === 'hardware') return 'Dawn found no GPU';
   }
   const reason = chooseSwiftShader();
@@ -44,6 +47,17 @@ export async function provideDawn(adapter = process.env.DSCONV_WEBGPU_ADAPTER ??
   const gpu = dawn.create(SOFTWARE_TOGGLES);
   if (!(await gpu.requestAdapter())) return 'Dawn found no adapter, although there is a Vulkan driver';
   return provide(gpu, dawn.globals);
+}
+
+/** Dawn on a GPU, or null. Asked in vain it writes warnings, so it is only asked where there is a driver. */
+async function hardware(dawn) {
+  if (process.platform === 'linux' && !process.env.VK_ICD_FILENAMES && !process.env.VK_DRIVER_FILES) {
+    if (!DRIVER_FOLDERS.some((folder) => existsSync(folder) && readdirSync(folder).length > 0)) return null;
+    keepLoader(swiftShaderFolder());
+  }
+  const gpu = dawn.create([]);
+  const found = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  return found && !found.info.isFallbackAdapter ? gpu : null;
 }
 
 function provide(gpu, globals) {
@@ -55,7 +69,7 @@ function provide(gpu, globals) {
 }
 
 /** Points the Vulkan loader of this process at SwiftShader. @returns {string | null} why it cannot */
-function chooseSwiftShader() {
+export function chooseSwiftShader() {
   if (process.platform !== 'linux' || process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES)
     return null;
   const folder = swiftShaderFolder();
@@ -63,9 +77,13 @@ function chooseSwiftShader() {
     return `no ${MANIFEST} is beside an installed Chromium; set VK_ICD_FILENAMES to the path of one`;
   }
   process.env.VK_ICD_FILENAMES = join(folder, MANIFEST);
-  // Dawn asks for the loader by name. A loader that is in the process already is found by it, wherever it came from.
-  if (existsSync(join(folder, LOADER))) keepLibrary(join(folder, LOADER));
+  keepLoader(folder);
   return null;
+}
+
+/** Dawn asks for the loader by name. One that is in the process already is found by it, wherever it came from. */
+function keepLoader(folder) {
+  if (!keepLibrary(LOADER) && folder && existsSync(join(folder, LOADER))) keepLibrary(join(folder, LOADER));
 }
 
 function swiftShaderFolder() {
@@ -76,10 +94,13 @@ function swiftShaderFolder() {
   return folders.find((folder) => existsSync(join(folder, MANIFEST))) ?? null;
 }
 
+/** @returns {boolean} whether it is in this process now */
 function keepLibrary(path) {
   try {
     process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
-  } catch {
-    // Node says that this is no addon, after it was loaded.
+    return true;
+  } catch (error) {
+    // What Node says when it has loaded a library that is no addon.
+    return /self-register/.test(error.message);
   }
 }
