@@ -99,9 +99,15 @@ async function takeTurn(entrant) {
   const count = Math.min(perTurn, wanted - times.length);
   if (count <= 0) return;
   await sleep(PAUSE_MS);
-  const found = await child.ask('run', { count, estimateMs });
-  times.push(...found.times);
-  if (found.processorMs !== null) processor.push(found.processorMs);
+  try {
+    const found = await child.ask('run', { count, estimateMs });
+    times.push(...found.times);
+    if (found.processorMs !== null) processor.push(found.processorMs);
+  } catch (error) {
+    // An engine that breaks down, a lost device for instance, does not take the others with it.
+    Object.assign(entrant, { wanted: 0, estimateMs: Infinity });
+    entrant.entry.note = `after ${times.length} runs: ${error.message}`;
+  }
 }
 
 function statistics(times) {

@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import { type DSConvFilter, quantizeFilter } from '@dsconv/core';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { CALL_WORDS } from '../src/gpu/call.js';
-import { imageLayout } from '../src/layout/image.js';
-import { packFilter } from '../src/layout/pack-filter.js';
-import { Memory } from '../src/plan/memory.js';
+import { CALL_WORDS } from '../../src/gpu/call.js';
+import { imageLayout } from '../../src/layout/image.js';
+import { packFilter } from '../../src/layout/pack-filter.js';
+import { Memory } from '../../src/plan/memory.js';
 
 const shader = (name: string) =>
-  readFileSync(new URL(`../src/shaders/${name}.wgsl`, import.meta.url), 'utf8');
+  readFileSync(new URL(`../../src/shaders/${name}.wgsl`, import.meta.url), 'utf8');
 
 test('the uniform block has the order of the struct in call.wgsl', () => {
   const struct = /struct Call \{([^}]*)\}/.exec(shader('call'))![1]!;
@@ -17,7 +17,7 @@ test('the uniform block has the order of the struct in call.wgsl', () => {
 });
 
 test('the shader module is what the .wgsl files say', async () => {
-  const sources: Record<string, string> = await import('../src/shaders/sources.js');
+  const sources: Record<string, string> = await import('../../src/shaders/sources.js');
   for (const [name, source] of Object.entries(sources)) {
     const lines = shader(name.toLowerCase())
       .split('\n')
