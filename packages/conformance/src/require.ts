@@ -2,13 +2,16 @@
 
 declare const process: { env?: Record<string, string | undefined> } | undefined;
 
-/** True when the environment variable `DSCONV_REQUIRE` lists the backend (`name`, or `name/tier` for one tier). */
+/** True when the environment variable `DSCONV_REQUIRE` lists the backend (`name`, or `name/tier` for one tier, `name/*` for all of them). */
 export function isRequired(name: string): boolean {
   // A page has no environment; vitest's browser mode gives it what the configuration says as import.meta.env.
   const required =
     (typeof process === 'undefined' ? undefined : process.env?.DSCONV_REQUIRE) ??
     (import.meta as ImportMeta & { env?: Record<string, string | undefined> }).env?.DSCONV_REQUIRE;
-  return (required ?? '').split(',').some((entry) => entry.trim() === name);
+  const all = `${name.split('/')[0]}/*`;
+  return (required ?? '')
+    .split(',')
+    .some((entry) => entry.trim() === name || (name.includes('/') && entry.trim() === all));
 }
 
 /** The sentence for a backend that is required and missing, or null where skipping is allowed. */

@@ -116,6 +116,13 @@ describe('DSCONV_REQUIRE', () => {
     );
   });
 
+  it('takes a star for all tiers of a backend', () => {
+    vi.stubEnv('DSCONV_REQUIRE', 'webgpu/*');
+    expect(isRequired('webgpu/tile')).toBe(true);
+    expect(isRequired('webgpu')).toBe(false);
+    expect(isRequired('dsconv-cpu/native')).toBe(false);
+  });
+
   it('requires nothing when it is not set', () => {
     vi.stubEnv('DSCONV_REQUIRE', undefined);
     expect(isRequired('dsconv-cpu')).toBe(false);
