@@ -19,8 +19,6 @@ export interface Question {
 export interface AnswerEvents {
   /** Both are timed. */
   onTimes(times: Readonly<Record<Which, Timing | null>>): void;
-  /** It turned out to be no picture. */
-  onNoPicture(sample: Sample): void;
   /** A backend failed; `which` of the networks it ran. */
   onBackendFailure(which: Which, error: unknown): void;
 }
@@ -35,7 +33,6 @@ type Runs = Partial<Record<Which, Run>>;
 export class Answering {
   /** Counted up by every question; whoever finds another number gives up. */
   private count = 0;
-  private shown: Sample | null = null;
 
   constructor(private readonly events: AnswerEvents) {}
 
@@ -76,9 +73,8 @@ export class Answering {
   private async givePicture({ sample, invert, isOld }: Asked): Promise<boolean> {
     try {
       await runner.call('picture', { name: sample.title, blob: await sample.blob(), invert });
-      this.shown = sample;
     } catch (error) {
-      if (!isOld()) this.refuse(sample, error);
+      if (!isOld()) this.refuse(error);
       return false;
     }
     return !isOld();
@@ -119,10 +115,9 @@ export class Answering {
     if (!isOld()) this.events.onTimes(times);
   }
 
-  private refuse(sample: Sample, error: unknown): void {
+  private refuse(error: unknown): void {
     for (const which of BOTH) clearAnswers(which);
     say('');
     showError(error);
-    if (sample !== this.shown) this.events.onNoPicture(sample);
   }
 }

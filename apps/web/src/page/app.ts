@@ -42,10 +42,6 @@ export class App {
   });
   private readonly answering = new Answering({
     onTimes: (times) => this.workshop.setTimes(times),
-    onNoPicture: (sample) => {
-      this.gallery.remove(sample);
-      this.compareOnSamples();
-    },
     onBackendFailure: (which, error) => {
       const again = { label: 'Try again', act: () => this.answer() };
       showError(error, which === 'quantized' ? again : undefined);

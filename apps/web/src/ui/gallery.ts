@@ -1,4 +1,5 @@
 /** Ways to a picture: samples, files, the clipboard, dragging. */
+import { openBitmap } from '../page/bitmap.js';
 import { byId, element } from '../page/dom.js';
 import { ownSample, type Sample } from '../page/samples.js';
 import type { Evaluation } from '../workers/api.js';
@@ -22,7 +23,7 @@ export class Gallery {
       input.value = '';
     });
     byId('camera').addEventListener('click', () => {
-      openCamera((blob) => this.add(blob, 'Camera')).catch(showError);
+      openCamera((blob) => this.add(blob, 'Camera').catch(showError)).catch(showError);
     });
     document.addEventListener('paste', ({ clipboardData }) => {
       const files = [...(clipboardData?.files ?? [])];
@@ -58,17 +59,6 @@ export class Gallery {
       button.setAttribute('aria-pressed', `${button.dataset.name === sample.name}`);
     }
     this.onChoose(sample);
-  }
-
-  /** Takes a picture back that turned out to be none. */
-  remove(sample: Sample): void {
-    this.own = this.own.filter((other) => other !== sample);
-    if (this.chosen === sample) {
-      this.chosen = null;
-      byId('preview').hidden = true;
-      byId('preview-hint').hidden = false;
-    }
-    this.draw();
   }
 
   /** Writes the quantized network's answers under the samples, and whether the float network says the same. */
@@ -107,10 +97,12 @@ export class Gallery {
   }
 
   private take(files: readonly File[]): void {
-    for (const file of files) this.add(file, file.name || 'Pasted picture');
+    for (const file of files) this.add(file, file.name || 'Pasted picture').catch(showError);
   }
 
-  private add(blob: Blob, title: string): void {
+  /** Only what is a picture joins the set, and only then is it chosen. */
+  private async add(blob: Blob, title: string): Promise<void> {
+    (await openBitmap(title, blob)).close();
     const sample = ownSample(blob, title);
     this.own = [...this.own, sample].slice(-MOST_OWN);
     this.draw();

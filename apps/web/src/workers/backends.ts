@@ -9,7 +9,7 @@ import {
 } from '@dsconv/core';
 import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
-import { engine, env, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core';
+import { env, setBackend } from '@tensorflow/tfjs-core';
 import type { BackendChoice, Which } from './api.js';
 
 /** Backends of TensorFlow.js that run the float network for comparison. */
@@ -18,6 +18,9 @@ const FLOAT_BACKENDS: Readonly<Record<string, { title: string; load: () => Promi
   webgpu: { title: 'TensorFlow.js WebGPU', load: loadPackages },
   cpu: { title: 'TensorFlow.js JavaScript', load: async () => undefined },
 };
+
+/** TensorFlow.js' and DSConv's backend are one. */
+const GPU = 'webgpu';
 
 /** The tier that no browser has. */
 const NATIVE = 'native';
@@ -32,7 +35,7 @@ function loadPackages(): Promise<unknown> {
   return loading;
 }
 
-/** All of them, each probed: those that cannot run here have a reason. */
+/** All of them; those that cannot run here have a reason. A GPU is only asked for: testing its shaders, which may take seconds, waits until it is chosen. */
 export async function listBackends(): Promise<BackendChoice[]> {
   await loadPackages();
   const choices: BackendChoice[] = [];
@@ -40,7 +43,8 @@ export async function listBackends(): Promise<BackendChoice[]> {
     if (name.includes('/')) continue;
     const backend = getDSConvBackend(name)!;
     const title = DSCONV_TITLES[name] ?? name;
-    choices.push({ name, title, runs: 'quantized', ...availability(await backend.probe()) });
+    const support = await (name === GPU ? webGpuSupport() : backend.probe());
+    choices.push({ name, title, runs: 'quantized', ...availability(support) });
     if (!backend.pinTier) continue;
     const tiers = (await backend.tiers()).filter(({ tier }) => tier !== NATIVE);
     for (const { tier, available, reason = null } of tiers) {
@@ -54,7 +58,7 @@ export async function listBackends(): Promise<BackendChoice[]> {
     }
   }
   for (const [name, { title }] of Object.entries(FLOAT_BACKENDS)) {
-    const support = name === 'webgpu' ? await webGpuSupport() : true;
+    const support = name === GPU ? await webGpuSupport() : true;
     choices.push({ name, title, runs: 'float', ...availability(support) });
   }
   return choices;
@@ -96,6 +100,8 @@ async function useFloat(name: string): Promise<null> {
     );
   }
   await backend.load();
+  // Takes a device that was lost out of the way.
+  await getDSConvBackend(name)?.probe();
   if (!(await setBackend(name))) {
     throw new BackendUnavailableError(`TensorFlow.js could not start its backend '${name}' in this browser`);
   }
@@ -112,13 +118,4 @@ async function loadWasm(): Promise<void> {
     // It asks for a name for each, and never loads this one.
     'tfjs-backend-wasm-threaded-simd.wasm': simdWasm,
   });
-}
-
-/** Takes a backend whose device is gone out of TensorFlow.js, which makes a new one when it is asked for again. */
-export function forgetBackend(name: string): void {
-  const { registryFactory } = engine();
-  const registered = registryFactory[name];
-  if (!registered) return;
-  removeBackend(name);
-  registerBackend(name, registered.factory, registered.priority);
 }

@@ -11,6 +11,7 @@ import {
 import type { NetworkChoice, Run, RunnerApi, RunRequest, Timing } from './api.js';
 import { listBackends } from './backends.js';
 import { serve } from './channel.js';
+import { explain } from './lost-device.js';
 import { decodePicture } from './pictures.js';
 import { sessionsOf, startAfresh } from './sessions.js';
 import { shippedFloat } from './shipped.js';
@@ -79,8 +80,9 @@ async function watched<T>(request: RunRequest, work: (request: RunRequest) => Pr
   try {
     return await work(request);
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'DEVICE_LOST') startAfresh(request.backend);
-    throw error;
+    const explained = await explain(error);
+    if ((explained as { code?: unknown }).code === 'DEVICE_LOST') startAfresh(request.backend);
+    throw explained;
   }
 }
 

@@ -3,7 +3,7 @@ import { compile, DSConvError, type Plan } from '@dsconv/core';
 import { type Network, preprocess, type RawImage, readNetwork } from '@dsconv/models';
 import { type Tensor, type Tensor4D, tensor4d } from '@tensorflow/tfjs-core';
 import type { Run, RunRequest, Which } from './api.js';
-import { forgetBackend, useBackend } from './backends.js';
+import { useBackend } from './backends.js';
 
 /** Nothing was given to run yet. */
 class NotReadyError extends DSConvError {
@@ -114,8 +114,7 @@ const SESSIONS: Readonly<Record<Which, Sessions>> = {
 
 export const sessionsOf = (which: RunRequest['which']): Sessions => SESSIONS[which];
 
-/** After a lost device: the next run takes a new one. */
+/** After a lost device: the next run makes everything anew, on a new one. */
 export function startAfresh(backend: string): void {
   for (const sessions of Object.values(SESSIONS)) sessions.drop(backend);
-  forgetBackend(backend);
 }

@@ -6,6 +6,7 @@ import {
   answers,
   chooseSample,
   expectNothingUncaught,
+  isRequired,
   launch,
   type OpenPage,
   openPage,
@@ -40,6 +41,7 @@ describe('a sample', () => {
     const { page } = open;
     const names = await offered('backend');
     expect(names).toEqual(expect.arrayContaining(['dsconv-cpu', 'dsconv-cpu/wasm-simd', 'dsconv-cpu/js']));
+    if (isRequired('webgpu')) expect(names).toContain('webgpu');
     // The shaders of each tier have their own tests; here it takes long to compile them all.
     for (const name of names.filter((one) => !one.startsWith('webgpu/'))) {
       await page.selectOption('#backend', name);

@@ -1,6 +1,6 @@
 /** Bytes, agreement, accuracy and signal-to-noise on the page against the same, computed in Node. */
-import { quantizeNetwork } from '@dsconv/converter/in-memory';
-import { decibels } from '@dsconv/converter/report';
+import { quantizeNetwork, weightsOf } from '@dsconv/converter/in-memory';
+import { decibels, plain } from '@dsconv/converter/report';
 import { networkFileLength } from '@dsconv/models';
 import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -40,7 +40,7 @@ describe('the numbers', () => {
     const right = ours.filter((index, n) => index === LABELS[n]!.labelIndex).length;
     expect(await tile('agreement')).toBe(`${same} of ${LABELS.length}`);
     expect(await tile('accuracy')).toBe(`${right} of ${LABELS.length}`);
-    expect(await tile('bits')).toBe(((8 * quantized.kernelByteLength) / weightsOf(quantized)).toFixed(2));
+    expect(await tile('bits')).toBe(((8 * quantized.kernelByteLength) / countOf(quantized)).toFixed(2));
   });
 
   it('move with the sliders, to what quantizing in Node gives', async () => {
@@ -69,6 +69,28 @@ describe('the numbers', () => {
     );
     expect(page.url()).toContain('bits=2&block=32');
     expect(await page.locator('#quantized-form').textContent()).toContain('2 bits, blocks of 32');
+  });
+
+  it('under the pointer in the maps are those of the weights', async () => {
+    const { page } = open;
+    const { float } = await networks();
+    const { network } = await quantizeNetwork(float, { bits: 2, blockSize: 32 });
+    const name = 'layer3.1.conv2';
+    await page.selectOption('#layer', name);
+    await page.locator('#layer-title', { hasText: name }).waitFor();
+    const errors = page.locator('#errors');
+    await errors.focus();
+    for (const key of ['ArrowRight', 'ArrowRight', 'ArrowDown']) await page.keyboard.press(key);
+    const [exact, found] = [float, network].map((one) => weightsOf(one, name)[2 * 64 + 1]!) as [
+      number,
+      number,
+    ];
+    expect(await page.locator('#readout').textContent()).toBe(
+      `output 1, tap (0, 0), input 2: float ${plain(exact)}, stored ${plain(found)}, error ${plain(Math.abs(exact - found))}`,
+    );
+    const box = (await errors.boundingBox())!;
+    await errors.hover({ position: { x: box.width - 1, y: box.height - 1 } });
+    expect(await page.locator('#readout').textContent()).toContain('output 63, tap (2, 2), input 63: ');
   });
 
   it('mark the samples on which the networks differ', async () => {
@@ -106,7 +128,7 @@ describe('the numbers', () => {
   });
 });
 
-function weightsOf({
+function countOf({
   weights,
 }: {
   weights: ReadonlyMap<string, { filter: { size?: number; length?: number } }>;

@@ -91,3 +91,8 @@ export async function setSlider(page: Page, id: 'bits' | 'block', value: number)
 export function expectNothingUncaught({ errors }: OpenPage): void {
   expect(errors).toEqual([]);
 }
+
+/** Whether `DSCONV_REQUIRE` lists a backend, so that its absence is a failure. */
+export function isRequired(backend: string): boolean {
+  return (process.env.DSCONV_REQUIRE ?? '').split(',').includes(backend);
+}
