@@ -8,8 +8,9 @@ import { ENGINES } from './engines.mjs';
 export const LAYER_NETWORKS = { resnet50: 'ResNet-50', 'mobilenet_v1_1.0': 'MobileNet v1 1.0' };
 /** First and depthwise layers, as `quantize` has them by default. */
 const SENSITIVE_BITS = 8;
-/** Turns per engine and layer, the median of which counts, and how long one takes (ms). */
-const TURNS = 5;
+/** Turns per engine and layer, the median of which counts; fewer where one call takes longer than a turn should (ms). */
+const TURNS = 7;
+const SLOW_TURNS = 3;
 const TURN_MS = 100;
 
 /** @returns {import('./layer-input.mjs').Layer[]} equal ones once */
@@ -64,7 +65,8 @@ async function measureLayer(layer, children, notes) {
       notes[engine] ??= `${layer.name}: ${error.message}`;
     }
   }
-  for (let turn = 0; turn < TURNS; turn++) {
+  const slow = entrants.some(({ count }) => count === 1);
+  for (let turn = 0; turn < (slow ? SLOW_TURNS : TURNS); turn++) {
     for (let n = 0; n < entrants.length; n++) {
       // Another engine begins each turn.
       const { child, count, times } = entrants[(n + turn) % entrants.length];
