@@ -7,9 +7,7 @@ import { DOT_FEATURE, type GpuTier } from './gpu/variants.js';
 export function preferredTiers({ adapterInfo }: GPUDevice): GpuTier[] {
   const software =
     adapterInfo?.isFallbackAdapter === true || /swiftshader|llvmpipe/i.test(adapterInfo?.architecture ?? '');
-  return software
-    ? ['direct-dot', 'direct', 'tile-dot', 'tile']
-    : ['tile-dot', 'tile', 'direct-dot', 'direct'];
+  return software ? ['wide', 'tile-dot', 'tile'] : ['tile-dot', 'tile', 'wide'];
 }
 
 /** Why a tier cannot be tried here, or null. */

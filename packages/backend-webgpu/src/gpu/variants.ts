@@ -7,9 +7,9 @@ import {
   DEPTHWISE,
   DOT_PACKED,
   DOT_PLAIN,
-  DSCONV_DIRECT,
   DSCONV_NAIVE,
   DSCONV_TILE,
+  DSCONV_WIDE,
   FILTER,
   OUTPUT,
   PIXELS,
@@ -17,10 +17,10 @@ import {
 } from '../shaders/sources.js';
 
 /**
- * How integer products are computed: tiles in workgroup memory, everything in registers, or one output at a time (to compare with); and with the
- * language's dot product of packed bytes (`-dot`) or with shifts and products.
+ * How integer products are computed: in tiles of workgroup memory, with the language's dot product of packed bytes or with shifts and products; in registers, with bytes
+ * that were widened before (`wide`); or one output at a time (`naive`, to compare with).
  */
-export const TIERS = ['tile-dot', 'tile', 'direct-dot', 'direct', 'naive'] as const;
+export const TIERS = ['tile-dot', 'tile', 'wide', 'naive'] as const;
 export type GpuTier = (typeof TIERS)[number];
 
 /** The language feature that has `dot4I8Packed`. */
@@ -39,6 +39,13 @@ export interface Variant {
   layout: 'call' | 'rows' | 'step';
 }
 
+/** The files of each tier's loop, the rows of its workgroups, and the pixels of one invocation. */
+const LOOPS: Record<Exclude<GpuTier, 'naive'>, { sources: string[]; rows: number; pixels: number }> = {
+  'tile-dot': { sources: [DOT_PACKED, DSCONV_TILE], rows: 16, pixels: 4 },
+  tile: { sources: [DOT_PLAIN, DSCONV_TILE], rows: 16, pixels: 4 },
+  wide: { sources: [DSCONV_WIDE], rows: 4, pixels: 8 },
+};
+
 const COMMON = [CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS];
 
 /** `DSConv2D` with integer activations. */
@@ -53,15 +60,13 @@ export function convolutionVariant(tier: GpuTier): Variant {
       layout: 'call',
     };
   }
-  const tile = tier.startsWith('tile');
-  const dot = tier.endsWith('-dot') ? DOT_PACKED : DOT_PLAIN;
-  const [x, y] = tile ? [16, 16] : [16, 4];
+  const { sources, rows, pixels } = LOOPS[tier];
   return {
     key: tier,
-    code: join(...COMMON, dot, tile ? DSCONV_TILE : DSCONV_DIRECT),
-    constants: { WORKGROUP_X: x!, WORKGROUP_Y: y! },
-    pixels: 4 * y!,
-    channels: 4 * x!,
+    code: join(...COMMON, ...sources),
+    constants: { WORKGROUP_X: 16, WORKGROUP_Y: rows },
+    pixels: pixels * rows,
+    channels: 64,
     layout: 'call',
   };
 }

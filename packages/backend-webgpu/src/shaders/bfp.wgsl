@@ -49,10 +49,11 @@ fn magnitude(x: f32) -> u32 {
 // Four signed bytes, the first in the lowest bits.
 fn pack_bytes(m: vec4<i32>) -> u32 {
   let b = vec4<u32>(m) & vec4<u32>(0xffu);
-  return b.x | (b.y << 8u) | (b.z << 16u) | (b.w << 24u);
+  return b.x | (b.y * 0x100u) | (b.z * 0x10000u) | (b.w * 0x1000000u);
 }
 
-fn unpack_bytes(word: u32) -> vec4<i32> {
-  let w = bitcast<i32>(word);
-  return vec4<i32>(w << 24u, w << 16u, w << 8u, w) >> vec4<u32>(24u);
+// The bytes as numbers. Each is moved to the top by multiplying and counts 2^24 there: adapters that run on the CPU shift one lane after the other.
+fn unpack_bytes(word: u32) -> vec4<f32> {
+  let tops = (vec4<u32>(word) * vec4<u32>(0x1000000u, 0x10000u, 0x100u, 1u)) & vec4<u32>(0xff000000u);
+  return vec4<f32>(bitcast<vec4<i32>>(tops)) * 5.9604644775390625e-8;
 }

@@ -28,7 +28,7 @@ fn read_quad(pixel: u32, channel: vec4<u32>) -> vec4<f32> {
   let word = pixel * call.pixel_words + block * call.block_words + within / 4u;
   let scale = call.scales_at + pixel * call.blocks + block;
   if (call.multiplier == 1u && call.block % 4u == 0u) {
-    return vec4<f32>(unpack_bytes(activations[word.x])) * bitcast<f32>(activations[scale.x]);
+    return unpack_bytes(activations[word.x]) * bitcast<f32>(activations[scale.x]);
   }
   let bytes = vec4<i32>(vec4<u32>(activations[word.x], activations[word.y], activations[word.z], activations[word.w]));
   let m = (bytes << (vec4<u32>(24u) - 8u * (within % 4u))) >> vec4<u32>(24u);

@@ -42,7 +42,7 @@ fn residual_of(pixel: u32, channel: vec4<u32>) -> vec4<f32> {
   let m = unpack_bytes(residual[pixel * call.residual_words + channel.x / 4u]);
   let blocks = (call.out_channels + call.residual_block - 1u) / call.residual_block;
   let scale = residual[call.residual_scales_at + pixel * blocks + channel.x / call.residual_block];
-  return vec4<f32>(m) * bitcast<f32>(scale);
+  return m * bitcast<f32>(scale);
 }
 
 // First output channel of a quad, and how many of its four channels there are.

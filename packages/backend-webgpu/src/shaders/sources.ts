@@ -38,11 +38,11 @@ return bitcast<u32>(x) & 0x7fffffffu;
 }
 fn pack_bytes(m: vec4<i32>) -> u32 {
 let b = vec4<u32>(m) & vec4<u32>(0xffu);
-return b.x | (b.y << 8u) | (b.z << 16u) | (b.w << 24u);
+return b.x | (b.y * 0x100u) | (b.z * 0x10000u) | (b.w * 0x1000000u);
 }
-fn unpack_bytes(word: u32) -> vec4<i32> {
-let w = bitcast<i32>(word);
-return vec4<i32>(w << 24u, w << 16u, w << 8u, w) >> vec4<u32>(24u);
+fn unpack_bytes(word: u32) -> vec4<f32> {
+let tops = (vec4<u32>(word) * vec4<u32>(0x1000000u, 0x10000u, 0x100u, 1u)) & vec4<u32>(0xff000000u);
+return vec4<f32>(bitcast<vec4<i32>>(tops)) * 5.9604644775390625e-8;
 }
 `;
 
@@ -262,7 +262,7 @@ let within = channel % call.block;
 let word = pixel * call.pixel_words + block * call.block_words + within / 4u;
 let scale = call.scales_at + pixel * call.blocks + block;
 if (call.multiplier == 1u && call.block % 4u == 0u) {
-return vec4<f32>(unpack_bytes(activations[word.x])) * bitcast<f32>(activations[scale.x]);
+return unpack_bytes(activations[word.x]) * bitcast<f32>(activations[scale.x]);
 }
 let bytes = vec4<i32>(vec4<u32>(activations[word.x], activations[word.y], activations[word.z], activations[word.w]));
 let m = (bytes << (vec4<u32>(24u) - 8u * (within % 4u))) >> vec4<u32>(24u);
@@ -314,92 +314,6 @@ return ((x << 24u) >> 24u) * ((y << 24u) >> 24u)
 + ((x << 16u) >> 24u) * ((y << 16u) >> 24u)
 + ((x << 8u) >> 24u) * ((y << 8u) >> 24u)
 + (x >> 24u) * (y >> 24u);
-}
-`;
-
-export const DSCONV_DIRECT = `
-@group(0) @binding(1) var<storage, read> activations: array<u32>;
-fn dots(a: u32, w: vec4<u32>) -> vec4<i32> {
-return vec4<i32>(dot_bytes(a, w.x), dot_bytes(a, w.y), dot_bytes(a, w.z), dot_bytes(a, w.w));
-}
-@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
-fn main(
-@builtin(workgroup_id) group: vec3<u32>,
-@builtin(num_workgroups) groups: vec3<u32>,
-@builtin(local_invocation_id) local: vec3<u32>,
-) {
-let tile = ((group.z * groups.y) + group.y) * WORKGROUP_Y + local.y;
-let pixel = tile * 4u;
-let quad = group.x * WORKGROUP_X + local.x;
-let window = window_of(pixel);
-let q = min(quad, call.groups * call.group_quads - 1u);
-let channel_group = q / call.group_quads;
-let turns = 8u / call.weight_bits;
-let mask = vec4<u32>(top_bits());
-var y0 = vec4<f32>(0.0);
-var y1 = vec4<f32>(0.0);
-var y2 = vec4<f32>(0.0);
-var y3 = vec4<f32>(0.0);
-for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
-let taps = taps_of(window, tap / call.kernel_width, tap % call.kernel_width);
-let first = taps.at * call.pixel_words + channel_group * call.group_words;
-let first_scale = call.scales_at + (taps.at * call.groups + channel_group) * call.blocks;
-for (var block = 0u; block < call.blocks; block++) {
-var p0 = vec4<i32>(0);
-var p1 = vec4<i32>(0);
-var p2 = vec4<i32>(0);
-var p3 = vec4<i32>(0);
-var sum = vec4<i32>(0);
-var at = first + block * call.block_words;
-let first_word = block * call.block_weight_words;
-let last_word = min(first_word + call.block_weight_words, call.tap_weight_words);
-for (var word = first_word; word < last_word; word++) {
-let w = weights[weight_index(tap, word, q)];
-var factor = 1u << (8u - call.weight_bits);
-for (var turn = 0u; turn < turns; turn++) {
-let top = (w * factor) & mask;
-factor = factor >> call.weight_bits;
-let a = vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]);
-p0 += dots(a.x, top);
-p1 += dots(a.y, top);
-p2 += dots(a.z, top);
-p3 += dots(a.w, top);
-if (call.shift_at != 0u) {
-if (turn + word * turns < block_end(block)) {
-sum += dots_with_one(a);
-}
-}
-at += vec4<u32>(1u);
-}
-}
-let s = select(vec4<f32>(0.0), activation_scales(first_scale + block), taps.inside);
-let scale = scale_of(tap, block, q) * call.unit;
-y0 += (s.x * scale) * vec4<f32>(p0);
-y1 += (s.y * scale) * vec4<f32>(p1);
-y2 += (s.z * scale) * vec4<f32>(p2);
-y3 += (s.w * scale) * vec4<f32>(p3);
-if (call.shift_at != 0u) {
-let shift = shift_of(tap, block, q);
-let t = s * vec4<f32>(sum);
-y0 += t.x * shift;
-y1 += t.y * shift;
-y2 += t.z * shift;
-y3 += t.w * shift;
-}
-}
-}
-write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
-}
-fn dots_with_one(a: vec4<u32>) -> vec4<i32> {
-let one = 0x01010101u;
-return vec4<i32>(dot_bytes(a.x, one), dot_bytes(a.y, one), dot_bytes(a.z, one), dot_bytes(a.w, one));
-}
-fn block_end(block: u32) -> u32 {
-return block * call.block_weight_words * 8u / call.weight_bits
-+ min(call.block_words, call.group_words - block * call.block_words);
-}
-fn activation_scales(at: vec4<u32>) -> vec4<f32> {
-return bitcast<vec4<f32>>(vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]));
 }
 `;
 
@@ -567,6 +481,164 @@ y3 += t.w * shift;
 let exists = quad_in_group < call.group_quads;
 let quad = select(call.groups * call.group_quads, channel_group * call.group_quads + quad_in_group, exists);
 write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
+}
+`;
+
+export const DSCONV_WIDE = `
+const BYTE = 0xff000000u;
+const PER_BYTE = 5.9604644775390625e-8;
+@group(0) @binding(1) var<storage, read> activations: array<u32>;
+fn words_at(at: vec4<u32>) -> vec4<u32> {
+return vec4<u32>(activations[at.x], activations[at.y], activations[at.z], activations[at.w]);
+}
+fn top_of(words: vec4<u32>, bits: u32) -> vec4<f32> {
+return vec4<f32>(bitcast<vec4<i32>>(words & vec4<u32>(bits)));
+}
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(
+@builtin(workgroup_id) group: vec3<u32>,
+@builtin(num_workgroups) groups: vec3<u32>,
+@builtin(local_invocation_id) local: vec3<u32>,
+) {
+let pixel = ((group.z * groups.y + group.y) * WORKGROUP_Y + local.y) * 8u;
+let quad = group.x * WORKGROUP_X + local.x;
+let window = window_of(pixel);
+let next_window = window_of(pixel + 4u);
+let q = min(quad, call.groups * call.group_quads - 1u);
+let channel_group = q / call.group_quads;
+let turns = 8u / call.weight_bits;
+let weight_mask = top_bits() & BYTE;
+var y0 = vec4<f32>(0.0);
+var y1 = vec4<f32>(0.0);
+var y2 = vec4<f32>(0.0);
+var y3 = vec4<f32>(0.0);
+var y4 = vec4<f32>(0.0);
+var y5 = vec4<f32>(0.0);
+var y6 = vec4<f32>(0.0);
+var y7 = vec4<f32>(0.0);
+for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
+let taps = taps_of(window, tap / call.kernel_width, tap % call.kernel_width);
+let next = taps_of(next_window, tap / call.kernel_width, tap % call.kernel_width);
+for (var block = 0u; block < call.blocks; block++) {
+var p0 = vec4<f32>(0.0);
+var p1 = vec4<f32>(0.0);
+var p2 = vec4<f32>(0.0);
+var p3 = vec4<f32>(0.0);
+var p4 = vec4<f32>(0.0);
+var p5 = vec4<f32>(0.0);
+var p6 = vec4<f32>(0.0);
+var p7 = vec4<f32>(0.0);
+var sum = vec4<f32>(0.0);
+var next_sum = vec4<f32>(0.0);
+let start = channel_group * call.group_words + block * call.block_words;
+var at = taps.at * call.pixel_words + start;
+var next_at = next.at * call.pixel_words + start;
+let block_words = min(call.block_words, call.group_words - block * call.block_words);
+let first_word = block * call.block_weight_words;
+let last_word = min(first_word + call.block_weight_words, call.tap_weight_words);
+for (var word = first_word; word < last_word; word++) {
+let packed = weights[weight_index(tap, word, q)];
+var factor = 1u << (8u - call.weight_bits);
+for (var turn = 0u; turn < turns; turn++) {
+let moved = packed * factor;
+factor = factor >> call.weight_bits;
+let a = words_at(at);
+let b = words_at(next_at);
+at += vec4<u32>(1u);
+next_at += vec4<u32>(1u);
+let byte = select(0u, BYTE, turn + (word - first_word) * turns < block_words);
+var w: vec4<f32>;
+var m: vec4<f32>;
+var n: vec4<f32>;
+w = top_of(moved * 16777216u, weight_mask);
+m = top_of(a * 16777216u, byte);
+n = top_of(b * 16777216u, byte);
+p0 += m.x * w;
+p1 += m.y * w;
+p2 += m.z * w;
+p3 += m.w * w;
+p4 += n.x * w;
+p5 += n.y * w;
+p6 += n.z * w;
+p7 += n.w * w;
+sum += m;
+next_sum += n;
+w = top_of(moved * 65536u, weight_mask);
+m = top_of(a * 65536u, byte);
+n = top_of(b * 65536u, byte);
+p0 += m.x * w;
+p1 += m.y * w;
+p2 += m.z * w;
+p3 += m.w * w;
+p4 += n.x * w;
+p5 += n.y * w;
+p6 += n.z * w;
+p7 += n.w * w;
+sum += m;
+next_sum += n;
+w = top_of(moved * 256u, weight_mask);
+m = top_of(a * 256u, byte);
+n = top_of(b * 256u, byte);
+p0 += m.x * w;
+p1 += m.y * w;
+p2 += m.z * w;
+p3 += m.w * w;
+p4 += n.x * w;
+p5 += n.y * w;
+p6 += n.z * w;
+p7 += n.w * w;
+sum += m;
+next_sum += n;
+w = top_of(moved, weight_mask);
+m = top_of(a, byte);
+n = top_of(b, byte);
+p0 += m.x * w;
+p1 += m.y * w;
+p2 += m.z * w;
+p3 += m.w * w;
+p4 += n.x * w;
+p5 += n.y * w;
+p6 += n.z * w;
+p7 += n.w * w;
+sum += m;
+next_sum += n;
+}
+}
+let from_scale = call.scales_at + channel_group * call.blocks + block;
+let step = call.groups * call.blocks;
+let s = select(vec4<f32>(0.0), bitcast<vec4<f32>>(words_at(taps.at * step + from_scale)), taps.inside);
+let t = select(vec4<f32>(0.0), bitcast<vec4<f32>>(words_at(next.at * step + from_scale)), next.inside);
+let scale = scale_of(tap, block, q);
+let unit = PER_BYTE * PER_BYTE * call.unit;
+y0 += (s.x * scale) * (p0 * unit);
+y1 += (s.y * scale) * (p1 * unit);
+y2 += (s.z * scale) * (p2 * unit);
+y3 += (s.w * scale) * (p3 * unit);
+y4 += (t.x * scale) * (p4 * unit);
+y5 += (t.y * scale) * (p5 * unit);
+y6 += (t.z * scale) * (p6 * unit);
+y7 += (t.w * scale) * (p7 * unit);
+if (call.shift_at != 0u) {
+let shift = shift_of(tap, block, q);
+let sm = s * (sum * PER_BYTE);
+let tm = t * (next_sum * PER_BYTE);
+y0 += sm.x * shift;
+y1 += sm.y * shift;
+y2 += sm.z * shift;
+y3 += sm.w * shift;
+y4 += tm.x * shift;
+y5 += tm.y * shift;
+y6 += tm.z * shift;
+y7 += tm.w * shift;
+}
+}
+}
+var tile = array<vec4<f32>, 4>(y0, y1, y2, y3);
+for (var half = 0u; half < 2u; half++) {
+write_tile(local.xy, pixel + 4u * half, quad, tile);
+tile = array<vec4<f32>, 4>(y4, y5, y6, y7);
+workgroupBarrier();
+}
 }
 `;
 
@@ -756,7 +828,7 @@ return bitcast<vec4<f32>>(vec4<u32>(residual[at.x], residual[at.y], residual[at.
 let m = unpack_bytes(residual[pixel * call.residual_words + channel.x / 4u]);
 let blocks = (call.out_channels + call.residual_block - 1u) / call.residual_block;
 let scale = residual[call.residual_scales_at + pixel * blocks + channel.x / call.residual_block];
-return vec4<f32>(m) * bitcast<f32>(scale);
+return m * bitcast<f32>(scale);
 }
 fn channel_of(quad: u32) -> u32 {
 return (quad / call.group_quads) * call.group_outputs + (quad % call.group_quads) * 4u;
