@@ -17,6 +17,7 @@ import { adapt, finetune, TrainableNetwork } from '../packages/layers/dist/index
 import '@tensorflow/tfjs';
 import { parseArgs } from 'node:util';
 import { argMax, tensor4d, tidy } from '@tensorflow/tfjs-core';
+import { lossCurve } from '../apps/cli/dist/training/loss-curve.js';
 import { selectBackend } from '../packages/core/dist/index.js';
 import {
   fashionSource,
@@ -237,19 +238,45 @@ for (const entry of CASES.filter(({ title }) => pattern.test(title))) {
   rows.set(entry.title, { ...entry, ...row, seed: SEED, backend: `${backend} (${tier})`, cpu, date, losses });
   if (flags.keep) {
     await mkdir(flags.keep, { recursive: true });
-    const name = entry.title.replaceAll(/[^a-zA-Z0-9]+/g, '-').toLowerCase();
-    await writeNetworkFile(join(flags.keep, `${name}.safetensors`), network);
+    await writeNetworkFile(join(flags.keep, `${nameOf(entry.title)}.safetensors`), network);
   }
+  await publish();
+}
+await publish();
+
+async function publish() {
   const ordered = CASES.map(({ title }) => rows.get(title)).filter(Boolean);
   await writeFile(join(folder, 'retraining.json'), `${JSON.stringify({ rows: ordered }, null, 1)}\n`);
   await writeFile(join(folder, 'retraining.md'), page(ordered));
+  await mkdir(join(folder, 'retraining'), { recursive: true });
+  for (const { title, losses, epochs } of ordered) {
+    const perEpoch = losses.length / epochs.length;
+    await writeFile(
+      join(folder, 'retraining', `${nameOf(title)}.svg`),
+      lossCurve(binned(losses), [], perEpoch),
+    );
+  }
+}
+
+/** Name of a case's files. */
+function nameOf(title) {
+  return title.replaceAll(/[^a-zA-Z0-9]+/g, '-').toLowerCase();
+}
+
+/** Means of at most 300 runs of steps. */
+function binned(losses) {
+  const size = Math.ceil(losses.length / 300);
+  return Array.from({ length: Math.ceil(losses.length / size) }, (_, n) => {
+    const some = losses.slice(n * size, (n + 1) * size);
+    return { step: n * size + some.length, loss: some.reduce((a, b) => a + b, 0) / some.length };
+  });
 }
 
 function page(results) {
   const three = (value) => value.toFixed(4);
   return `# Retraining
 
-Written by \`node bench/retraining.mjs\`; retraining.json has every loss. Top-1 and agreement with the float network on pictures that were not trained on; the weights are those after the last
+Written by \`node bench/retraining.mjs\`; retraining.json has every loss, the names lead to its curves. Top-1 and agreement with the float network on pictures that were not trained on; the weights are those after the last
 epoch, and none is chosen by the pictures that are scored.
 
 - CIFAR-10: ${FINETUNE.epochs} epochs over 10,000 labelled pictures with the float network as a teacher, batches of ${FINETUNE.batchSize}, Adam from ${FINETUNE.learningRate} down to 0, shifts of 4 pixels and mirroring.
@@ -259,6 +286,11 @@ epoch, and none is chosen by the pictures that are scored.
   ${ADAPT.augmentation.size} pixels, half of them with a box of another photograph; logits and features of eight layers. Before: calibrated.
 
 Rates are relative to the root mean square of the weights that share a scale.
+
+**\`adapt\` adds nothing to the calibrated MobileNet at 2 bits, and loses nothing at 4.** The calibrated network gives the float network's class for 83 % of its calibration photographs and 72 % of others: what it lacks is
+photographs, not steps. Tried on a fifth of the calibration photographs that was held out of both, by the divergence from the float network's classes (0.584 nats before): rates of 1e-4 to 2e-3, 3 to 24 epochs, sides of 128,
+160, 192 and 224 pixels, whole pictures or squares of 60 and 80 %, with and without boxes of other photographs, logits alone, features alone, temperatures of 1 and 3, biases, depthwise or all other weights alone: the best
+went to 0.53 to 0.55, most of them back up after three epochs. As many mosaics of enlarged CIFAR-10 pictures besides made it 0.67.
 
 ${table(
   [
@@ -274,7 +306,7 @@ ${table(
     'seconds',
   ],
   results.map((r) => [
-    r.title,
+    `[${r.title}](retraining/${nameOf(r.title)}.svg)`,
     r.blockSize,
     three(r.float),
     three(r.before.top1),

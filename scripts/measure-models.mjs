@@ -87,7 +87,7 @@ async function goldenOf(path) {
   return { picture: PICTURE, weights: 'float32', sourceSha256, backend: 'tfjs-backend-wasm', logits };
 }
 
-/** As training/quantize.mjs wrote them. */
+/** As training/ship.mjs wrote them. */
 async function shippedGolden() {
   const folder = 'fashion-mnist';
   const { file, backend, logits } = await readJson(

@@ -12,6 +12,7 @@ import {
   nearest,
   networkOf,
   readSafetensors,
+  shippedBits,
   UnknownModelError,
 } from '@dsconv/models';
 import { FileError, toDSConvError } from './errors.js';
@@ -52,6 +53,9 @@ export async function openNetwork(
 }
 
 async function loadById(id: string, downloading?: Downloading): Promise<Network> {
+  // Networks that are shipped in several bits are told apart as in 'resnet20.fashion_mnist@2'.
+  const [, shipped = '', bits] = /^(.+)@(\d+)$/.exec(id) ?? [];
+  if (shippedBits(shipped).length > 0) return loadModel(shipped, { bits: Number(bits) });
   const ids = listModels().map((entry) => entry.id);
   if (ids.includes(id)) {
     const { weights } = getModel(id);

@@ -26,7 +26,7 @@ export type { Dtype, SafeTensor, SafeTensors, TensorData } from './format/safete
 export { readSafetensors } from './format/safetensors-reader.js';
 export { writeSafetensors } from './format/safetensors-writer.js';
 export { smallestInputSize } from './input-size.js';
-export { examplePictures, loadModel } from './load-model.js';
+export { examplePictures, loadModel, shippedBits } from './load-model.js';
 export { ARCHITECTURE_NAMES, createArchitecture } from './nets/create-architecture.js';
 export {
   type LayerWeights,

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import type { DSConvFilter } from '@dsconv/core';
 import { setBackend, type Tensor4D, tensor4d } from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import sharp from 'sharp';
@@ -10,6 +11,7 @@ import {
   ModelNotShippedError,
   type Network,
   preprocess,
+  shippedBits,
   UnknownModelError,
 } from '../src/index.js';
 import { readAsset } from '../src/read-asset.js';
@@ -68,6 +70,40 @@ describe('the shipped network', () => {
       if (probabilities.indexOf(Math.max(...probabilities)) === labelIndex) right++;
     }
     expect(right).toBeGreaterThanOrEqual(18);
+  });
+});
+
+describe('the shipped network in other bits', () => {
+  it('is there in 4, 3 and 2 bits, and smaller with each', async () => {
+    expect(shippedBits(ID)).toEqual([4, 3, 2]);
+    expect(shippedBits('resnet56.cifar10')).toEqual([]);
+    const networks = await Promise.all(shippedBits(ID).map((bits) => loadModel(ID, { bits })));
+    const sizes = networks.map((each) => each.byteLength);
+    expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+    for (const [n, bits] of shippedBits(ID).entries()) {
+      const { weights, metadata } = networks[n]!;
+      const filters = [...weights.values()].map(({ filter }) => filter as DSConvFilter);
+      // The first convolution has 8.
+      expect(filters.slice(1).map((filter) => filter.bits)).toEqual(filters.slice(1).map(() => bits));
+      expect(metadata.sourceSha256).toBe(network.metadata.sourceSha256);
+    }
+  });
+
+  it.each([3, 2])('%i bits recognize the test pictures', async (bits) => {
+    const other = await loadModel(ID, { bits });
+    let right = 0;
+    for (const { file, labelIndex } of entries) {
+      const probabilities = other.predict(await input(file)).dataSync();
+      if (probabilities.indexOf(Math.max(...probabilities)) === labelIndex) right++;
+    }
+    other.dispose();
+    expect(right).toBeGreaterThanOrEqual(17);
+  });
+
+  it('refuses bits that are not shipped', async () => {
+    await expect(loadModel(ID, { bits: 5 })).rejects.toThrow(
+      /'resnet20\.fashion_mnist' is not shipped with weights of 5 bits; expected 4, 3, 2/,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
-/** Fashion-MNIST's test pictures as Debian's dataset-fashion-mnist package installs them. */
-import { readFileSync } from 'node:fs';
+/** Fashion-MNIST as Debian's dataset-fashion-mnist package installs them. */
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
@@ -14,10 +14,19 @@ function readIdx(path, rank) {
   return { count: bytes.readUInt32BE(4), data: bytes.subarray(4 + 4 * rank) };
 }
 
-/** The 10,000 test pictures as raw images, and their labels. */
-export function readTestSet(folder = FOLDER) {
-  const pixels = readIdx(join(folder, 't10k-images-idx3-ubyte.gz'), 3);
-  const labels = readIdx(join(folder, 't10k-labels-idx1-ubyte.gz'), 1);
+/** Names of the files' parts. */
+const FILES = { train: 'train', test: 't10k' };
+
+/**
+ * Raw pictures and their labels, 60,000 for training or 10,000 for testing; null where the dataset is not installed.
+ *
+ * @param {'train' | 'test'} part
+ */
+export function readPart(part, folder = FOLDER) {
+  const path = (kind) => join(folder, `${FILES[part]}-${kind}-ubyte.gz`);
+  if (!existsSync(path('labels-idx1'))) return null;
+  const pixels = readIdx(path('images-idx3'), 3);
+  const labels = readIdx(path('labels-idx1'), 1);
   const size = SIDE * SIDE;
   return Array.from({ length: pixels.count }, (_, n) => ({
     image: {
