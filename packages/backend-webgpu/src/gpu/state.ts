@@ -29,6 +29,8 @@ export class GpuState implements Gpu {
   readonly buffers: Buffers;
   /** Why a shader variant is switched off, by its key. */
   readonly disabled = new Map<string, string>();
+  /** Tests of the shaders that only plans use, by their key: under way or done. */
+  readonly tests = new Map<string, Promise<void>>();
   tier: GpuTier = 'naive';
   /** Why the device is lost, or null. */
   lost: string | null = null;
@@ -51,6 +53,8 @@ export class GpuState implements Gpu {
       this.lost = message ? `${reason}: ${message}` : reason;
     });
     this.explainReads();
+    const memory = backend.memory.bind(backend);
+    backend.memory = () => ({ ...memory(), numBytesInDSConvFilters: this.buffers.bytes });
   }
 
   /** @throws DeviceLostError when there is no device any more */

@@ -13,9 +13,12 @@ import { engine } from '@tensorflow/tfjs-core';
 import { OutOfMemoryError } from '../errors.js';
 import type { Dispatch } from '../gpu/dispatch.js';
 import type { GpuState } from '../gpu/state.js';
+import type { StepShader } from '../gpu/step-variants.js';
 import { bufferOf, flushCommands } from '../gpu/stream.js';
+import type { Variant } from '../gpu/variants.js';
 import { PlanBuilder } from './builder.js';
 import type { Place } from './memory.js';
+import { testStepShader } from './step-test.js';
 
 /**
  * Compiles a trace. Shaders are compiled beside the event loop, all of them before the first run.
@@ -30,14 +33,28 @@ export async function compileTrace(
   state.alive();
   const builder = new PlanBuilder(state, fuse(lower(trace)));
   try {
+    await state.pipelines.prepare(builder.variants, onProgress);
+    await testSteps(state, builder.variants);
     const off = builder.variants.find(({ key }) => state.disabled.has(key));
     if (off) throw new TraceError(state.disabled.get(off.key)!);
-    await state.pipelines.prepare(builder.variants, onProgress);
     return new GpuPlan(state, builder, trace);
   } catch (error) {
     builder.free();
     if (error instanceof OutOfMemoryError) throw new TraceError(error.message);
     throw error;
+  }
+}
+
+/** Known answers of the shaders that were not used before. */
+async function testSteps(state: GpuState, variants: readonly Variant[]): Promise<void> {
+  const shaders = variants.flatMap(({ layout, key }) => (layout === 'step' ? [key as StepShader] : []));
+  const test = async (shader: StepShader): Promise<void> => {
+    const failure = await testStepShader(state, shader);
+    if (failure) state.disabled.set(shader, failure);
+  };
+  for (const shader of new Set(shaders)) {
+    if (!state.tests.has(shader)) state.tests.set(shader, test(shader));
+    await state.tests.get(shader);
   }
 }
 
