@@ -107,7 +107,7 @@ export class Controls {
       const text = `${file.bits} bits, ${bytes(file.bytes)}`;
       const button = element(
         'button',
-        { type: 'button', class: 'button small', 'aria-pressed': pressed },
+        { type: 'button', class: 'button small', 'aria-pressed': pressed, 'data-bytes': `${file.bytes}` },
         text,
       );
       button.addEventListener('click', () => this.onChange({ wish: { kind: 'file', index } }));

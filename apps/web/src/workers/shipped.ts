@@ -1,6 +1,6 @@
 /** What lies in the page itself: networks of the models package, in one or more sizes, and their float weights where the repository has them. */
 import { readFloatBytes } from '@dsconv/converter/in-memory';
-import { loadModel, type Network } from '@dsconv/models';
+import { loadModel, type Network, shippedBits } from '@dsconv/models';
 import type { FloatOrigin } from './api.js';
 import type { Tell } from './channel.js';
 import { dequantized } from './dequantized.js';
@@ -15,8 +15,8 @@ const FLOATS: Readonly<Record<string, Record<string, string>>> = {
 };
 
 /** The files of a network, the one that is taken unless another is asked for first. */
-export async function shippedNetworks(id: string): Promise<Network[]> {
-  return [await loadModel(id)];
+export function shippedNetworks(id: string): Promise<Network[]> {
+  return Promise.all(shippedBits(id).map((bits) => loadModel(id, { bits })));
 }
 
 /**

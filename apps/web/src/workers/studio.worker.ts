@@ -1,6 +1,12 @@
 /** Quantizes networks while someone moves a slider, counts what it costs, and looks inside. */
 import '@dsconv/backend-cpu';
-import { findReference, inspectNetwork, quantizeNetwork } from '@dsconv/converter/in-memory';
+import {
+  findReference,
+  inspectNetwork,
+  quantizeNetwork,
+  signalToNoise,
+  weightsOf,
+} from '@dsconv/converter/in-memory';
 import { DSConvError, DSConvFilter, selectBackend } from '@dsconv/core';
 import { findModel, type Network, networkFileLength, writeNetwork } from '@dsconv/models';
 import { type Form, type NetworkInfo, type Quantized, type StudioApi, UNSAID } from './api.js';
@@ -139,9 +145,25 @@ function report(network: Network): Quantized {
   const file = writeNetwork(network) as Uint8Array<ArrayBuffer>;
   const rows = layers.map(({ name, kind, shape, weights, bits, blockSize, bytes, snrDb, shifters }) => {
     const block = shifters.includes('kds') ? blockSize : null;
-    return { name, kind, shape, weights, bits, blockSize: block, bytes, snrDb };
+    return {
+      name,
+      kind,
+      shape,
+      weights,
+      bits,
+      blockSize: block,
+      bytes,
+      snrDb: ratioOf(network, name, snrDb),
+    };
   });
   return moving({ form: formOf(network), bytes: file.length, bitsPerWeight, layers: rows, file }, [
     file.buffer,
   ]);
+}
+
+/** A file was rounded or retrained elsewhere: where its float weights are here, it is held against them, else its own word counts. */
+function ratioOf(network: Network, layer: string, stated: number | null): number | null {
+  const { files, float, floatOrigin } = current();
+  if (floatOrigin === 'dequantized' || !files.includes(network)) return stated;
+  return signalToNoise(weightsOf(float, layer), weightsOf(network, layer));
 }

@@ -4,7 +4,7 @@ import { decibels, plain } from '@dsconv/converter/report';
 import { networkFileLength } from '@dsconv/models';
 import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { classes, LABELS, networks, shippedBytes } from './support/expected.js';
+import { classes, LABELS, networks, shippedBytes, shippedSizes } from './support/expected.js';
 import {
   expectNothingUncaught,
   launch,
@@ -106,6 +106,19 @@ describe('the numbers', () => {
     await page.locator(`#tile-size[data-value="${shippedBytes()}"]`).waitFor();
     expect(page.url()).not.toContain('bits=');
     expectNothingUncaught(open);
+  });
+
+  it('of each file that came are those of a file in the package', async () => {
+    const { page } = open;
+    const buttons = page.locator('#files button');
+    for (let n = (await buttons.count()) - 1; n >= 0; n--) {
+      const bytes = Number(await buttons.nth(n).getAttribute('data-bytes'));
+      expect(shippedSizes()).toContain(bytes);
+      await buttons.nth(n).click();
+      await page.locator(`#tile-size[data-value="${bytes}"]`).waitFor();
+      await page.locator(`#files button[data-bytes="${bytes}"][aria-pressed="true"]`).waitFor();
+    }
+    expect(await bytesShown()).toBe(shippedBytes());
   });
 
   it('of all bits are tried one after the other, and it ends where it began', async () => {

@@ -37,6 +37,14 @@ export function shippedBytes(): number {
   return readFileSync(new URL(`${ID}.safetensors`, ASSETS)).length;
 }
 
+/** Of all files in which the network is shipped. */
+export function shippedSizes(): number[] {
+  const files = readdirSync(ASSETS).filter(
+    (name) => name.startsWith(`${ID}.`) && name.endsWith('.safetensors'),
+  );
+  return files.map((name) => readFileSync(new URL(name, ASSETS)).length);
+}
+
 /** The shipped network, and the float one that the page compares it with. */
 export async function networks(): Promise<{ quantized: Network; float: Network; isDequantized: boolean }> {
   await selectBackend(['dsconv-cpu']);
