@@ -19,9 +19,9 @@ export const FROM_SCRATCH = {
   blockSize: 64,
   epochs: 12,
   batchSize: 64,
-  learningRate: 4e-3,
+  learningRate: 6e-3,
   warmUp: 0.05,
-  weightDecay: 0.01,
+  weightDecay: 0.05,
 };
 
 /** Whether the dataset is there. */
