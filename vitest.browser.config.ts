@@ -27,6 +27,8 @@ const browser = (flags: string[] = []) => ({
   enabled: true,
   headless: true,
   screenshotFailures: false,
+  // A busy machine may take long to start it.
+  connectTimeout: 300_000,
   instances: [{ browser: 'chromium' as const }],
   provider: playwright({ launchOptions: { executablePath, args: [...FLAGS, ...flags] } }),
 });
@@ -47,7 +49,15 @@ export default defineConfig({
       },
       {
         resolve: { conditions },
-        optimizeDeps: { include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-webgpu'] },
+        // All that a test imports: one that is found later makes Vite reload the page in the middle of a test.
+        optimizeDeps: {
+          include: [
+            '@tensorflow/tfjs-core',
+            '@tensorflow/tfjs-backend-cpu',
+            '@tensorflow/tfjs-backend-webgpu',
+            'fast-check',
+          ],
+        },
         test: {
           name: 'chromium-webgpu',
           // The same files as in Node, but for what only Node has.

@@ -57,7 +57,7 @@ export class PageChild {
     page.setDefaultTimeout(0);
     await page.goto(url);
     await page
-      .waitForFunction(() => globalThis.benchmark, null, { timeout: 60_000 })
+      .waitForFunction(() => globalThis.benchmark, null, { timeout: 300_000 })
       .catch(() => {
         throw new Error(`the page did not start: ${failures[0] ?? 'no error was reported'}`);
       });
