@@ -13,6 +13,7 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
+import { whyNotTier } from '../src/adapter.js';
 import { stateOf } from '../src/states.js';
 import { useWebGPU } from './support/webgpu.js';
 
@@ -95,7 +96,7 @@ async function hold(c: Geometry, filter: DSConvFilter, groups: number, tiers: re
   filter.dispose();
 }
 
-const usable = () => TIERS.filter((tier) => !tier.endsWith('-dot') || state().tier.endsWith('-dot'));
+const usable = () => TIERS.filter((tier) => whyNotTier(tier) === null);
 
 test('convolutions on every tier', { timeout: 240_000 }, async () => {
   chosen ??= state().tier;
