@@ -5,6 +5,7 @@ import {
   CONTRACT_VERSION,
   type CompiledPlan,
   capture,
+  captureAsync,
   compile,
   compilePlan,
   DisposedError,
@@ -41,6 +42,26 @@ describe('capture', () => {
     const trace = capture((t) => tf.matMul(t as tf.Tensor2D, weights), x());
     weights.dispose();
     expect([...trace.constants.values()]).toEqual([Float32Array.of(1, 2, 3, 4)]);
+  });
+
+  it('waits for constants where they cannot be read at once', async () => {
+    const backend = tf.backend();
+    const weights = tf.tensor2d([1, 2, 3, 4], [2, 2]);
+    const example = x();
+    const { numTensors } = tf.memory();
+    const { read, readSync } = backend;
+    backend.read = async (dataId) => readSync.call(backend, dataId);
+    backend.readSync = () => {
+      throw new Error('there is no reading at once');
+    };
+    const made = captureAsync((t) => tf.matMul(tf.add(t, 1) as tf.Tensor2D, weights), example);
+    weights.dispose();
+    const { constants, nodes } = await made;
+    Object.assign(backend, { read, readSync });
+    expect(nodes.map(({ kernel }) => kernel)).toEqual(['Add', 'BatchMatMul']);
+    expect([...constants.values()]).toEqual([Float32Array.of(1), Float32Array.of(1, 2, 3, 4)]);
+    // All that was held is gone, and so are the weights.
+    expect(tf.memory().numTensors).toBe(numTensors - 1);
   });
 
   it('keeps what is computed from constants alone as a constant, which may be read', () => {

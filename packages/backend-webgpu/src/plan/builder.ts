@@ -10,7 +10,7 @@ import {
 import type { Slice } from '../gpu/buffers.js';
 import type { Epilogue } from '../gpu/call.js';
 import type { Dispatch } from '../gpu/dispatch.js';
-import { type FloatFilter, floatQuads, type GpuState, type PackedFilter } from '../gpu/state.js';
+import type { GpuState } from '../gpu/state.js';
 import { quantizeVariant, type Variant } from '../gpu/variants.js';
 import {
   type ConvolutionCall,
@@ -24,6 +24,7 @@ import { type ImageLayout, sameLayout } from '../layout/image.js';
 import { chooseFormats, type Formats, followsQuads, gridOf, readImage } from './formats.js';
 import { Memory, type Place } from './memory.js';
 import { describeStep, type StepCall } from './steps.js';
+import { PlanWeights } from './weights.js';
 
 /** Where a value lies. */
 interface Value {
@@ -43,14 +44,13 @@ export class PlanBuilder {
   private readonly values = new Map<ValueId, Value>();
   private readonly pending: Pending[] = [];
   private readonly formats: Formats;
-  /** Packings that the plan holds, and buffers of its own. */
-  private readonly held: (PackedFilter | FloatFilter)[] = [];
-  private readonly constants: GPUBuffer[] = [];
+  private readonly weights: PlanWeights;
 
   constructor(
     private readonly state: GpuState,
     readonly program: Program,
   ) {
+    this.weights = new PlanWeights(state);
     this.formats = chooseFormats(program);
     for (const value of program.inputs) {
       const float = this.memory.place(4 * program.sizes.get(value)!, -1);
@@ -80,8 +80,7 @@ export class PlanBuilder {
 
   free(): void {
     this.memory.free();
-    this.state.free(this.constants.splice(0));
-    for (const filter of this.held.splice(0)) this.state.release(filter);
+    this.weights.free();
   }
 
   private emit(step: Step): void {
@@ -126,7 +125,7 @@ export class PlanBuilder {
       depthwise: step.depthwise,
       multiplier: step.multiplier,
       blockSize: step.filter instanceof DSConvFilter ? step.filter.blockSize : Number.POSITIVE_INFINITY,
-      filter: this.filterOf(step),
+      filter: this.weights.filter(step),
       image: input,
       epilogue: {
         bias: step.bias !== null,
@@ -229,30 +228,8 @@ export class PlanBuilder {
   private operand(operand: Operand | null): () => Slice | null {
     if (operand === null) return () => null;
     if (typeof operand === 'number') return this.use(this.floatOf(operand));
-    return this.constant(operand);
-  }
-
-  private constant(values: Float32Array): () => Slice {
-    const buffer = this.state.buffers.storage(values as Float32Array<ArrayBuffer>, 'a constant of a plan');
-    this.constants.push(buffer);
+    const buffer = this.weights.constant(operand);
     return () => ({ buffer });
-  }
-
-  private filterOf(step: ConvolutionStep): PackedFilter | FloatFilter {
-    const { state } = this;
-    const { filter, geometry: g, depthwise, activationBits } = step;
-    const groups = depthwise ? 1 : g.groups;
-    if (!(filter instanceof DSConvFilter)) {
-      const weights = state.buffers.storage(floatQuads(filter, g.outChannels, groups), 'a float filter');
-      this.constants.push(weights);
-      return { weights, holders: 1 };
-    }
-    const shifted = filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined;
-    const float = activationBits === null && shifted;
-    const packed = float ? state.floatFilter(filter, g.groups) : state.filter(filter, g.groups);
-    packed.holders++;
-    this.held.push(packed);
-    return packed;
   }
 
   private add(variant: Variant, make: () => Dispatch): void {
