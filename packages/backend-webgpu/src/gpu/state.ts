@@ -17,6 +17,9 @@ export interface PackedFilter extends Omit<FilterWords, 'weights' | 'scales'> {
   holders: number;
 }
 
+/** Milliseconds in which a device says that it is lost, after an operation on it has failed. */
+const PATIENCE = 1000;
+
 /** Float weights on the GPU, in quads of output channels. */
 export interface FloatFilter {
   weights: GPUBuffer;
@@ -67,8 +70,8 @@ export class GpuState implements Gpu {
 
   /** Throws what went wrong: the loss of the device, if it is lost by now, rather than the error that followed from it. */
   async rethrow(error: unknown): Promise<never> {
-    // The device says that it is lost after the operations on it have failed.
-    await new Promise((resolve) => setTimeout(resolve));
+    // The device says that it is lost after the operations on it have failed, on a busy machine a while after.
+    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
     this.alive();
     throw error;
   }
