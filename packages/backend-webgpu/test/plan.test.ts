@@ -2,6 +2,7 @@
 import {
   compile,
   DisposedError,
+  type DSConvFilter,
   dsconv2d,
   dsDepthwiseConv2d,
   quantizeDepthwiseFilter,
@@ -10,26 +11,32 @@ import {
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as layers from '@tensorflow/tfjs-layers';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import '@dsconv/backend-webgpu';
 import { stateOf } from '../src/states.js';
 import { useWebGPU } from './support/webgpu.js';
 
 const weights = (length: number, seed: number) =>
   Float32Array.from({ length }, (_, n) => Math.sin(n * 1.7 + seed) * 0.5);
-const filter = (shape: [number, number, number, number], seed: number, more = {}) =>
-  quantizeFilter(
-    weights(
-      shape.reduce((a, b) => a * b),
-      seed,
-    ),
-    shape,
-    { bits: 4, blockSize: 32, ...more },
+/** Filters of the test that runs: what the garbage collector frees of earlier ones would move the counts of later ones. */
+const made: DSConvFilter[] = [];
+const filter = (shape: [number, number, number, number], seed: number, more = {}) => {
+  const values = weights(
+    shape.reduce((a, b) => a * b),
+    seed,
   );
+  const f = quantizeFilter(values, shape, { bits: 4, blockSize: 32, ...more });
+  made.push(f);
+  return f;
+};
 const constant = (shape: number[], seed: number) =>
   tf.tensor(weights(tf.util.sizeFromShape(shape), seed), shape);
 
 useWebGPU();
+
+afterEach(() => {
+  for (const f of made.splice(0)) f.dispose();
+});
 
 /** Largest difference between plan and eager run, relative to the largest output. */
 async function difference(body: (...inputs: tf.Tensor[]) => tf.Tensor | tf.Tensor[], ...shapes: number[][]) {
@@ -84,6 +91,7 @@ test('one filter in several layers', async () => {
 test('depthwise, pooling, padding, concat, mean, softmax', async () => {
   const stem = filter([3, 3, 3, 16], 1, { bits: 8 });
   const depthwise = quantizeDepthwiseFilter(weights(9 * 16, 2), [3, 3, 16, 1], { bits: 8 });
+  made.push(depthwise);
   const wide = filter([1, 1, 16, 24], 3);
   const body = (input: tf.Tensor) => {
     let x = dsconv2d(input as tf.Tensor4D, stem, 2, 'same', { activation: 'relu6' });
