@@ -8,7 +8,7 @@ const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length 
 
 async function enter({ backend, threads }) {
   await tf.setBackend(backend);
-  if (threads) setThreads(threads);
+  if (threads) await setThreads(threads);
 }
 
 /** The processor's milliseconds so far, of all threads. */

@@ -200,11 +200,12 @@ const native = ENGINE_BACKENDS.find((name) => name.endsWith('/native'));
 test.skipIf(!native)('sums do not depend on the number of threads', async () => {
   await tf.setBackend(native!);
   const x = tf.tensor(values(40_000 * 24, 5), [40_000, 24]);
-  const results = [1, 2, 3].map((threads) => {
-    setThreads(threads);
-    return tf.tidy(() => tf.sum(x, 0).dataSync().slice());
-  });
-  setThreads(1);
+  const results = [];
+  for (const threads of [1, 2, 3]) {
+    await setThreads(threads);
+    results.push(tf.tidy(() => tf.sum(x, 0).dataSync().slice()));
+  }
+  await setThreads(1);
   x.dispose();
   expect(results[1]).toEqual(results[0]);
   expect(results[2]).toEqual(results[0]);
