@@ -60,6 +60,7 @@ export default defineConfig({
         },
         test: {
           name: 'chromium-webgpu',
+          globalSetup: ['packages/backend-webgpu/test/support/shaders-setup.mjs'],
           // The same files as in Node, but for what only Node has.
           include: ['packages/backend-webgpu/test/**/*.test.ts'],
           exclude: ['packages/backend-webgpu/test/node/**'],

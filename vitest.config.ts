@@ -3,7 +3,11 @@ import { defineConfig } from 'vitest/config';
 /** Tests run from source: the condition makes every workspace package resolve to its `src`. */
 const conditions = ['@dsconv/source', 'module', 'node', 'import', 'default'];
 
-const project = (name: string, root: string, setupFiles: string[] = []) => ({
+const project = (
+  name: string,
+  root: string,
+  setups: { setupFiles?: string[]; globalSetup?: string[] } = {},
+) => ({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
@@ -11,7 +15,7 @@ const project = (name: string, root: string, setupFiles: string[] = []) => ({
     root,
     include: ['test/**/*.test.ts'],
     exclude: ['test/browser/**', '**/node_modules/**'],
-    setupFiles,
+    ...setups,
     environment: 'node' as const,
     pool: 'forks' as const,
     // Node 20 has relaxed SIMD behind a flag; newer versions ignore an unknown one only on the command line of V8, so it is conditional.
@@ -28,7 +32,10 @@ export default defineConfig({
       project('core', 'packages/core'),
       project('conformance', 'packages/conformance'),
       project('backend-cpu', 'packages/backend-cpu'),
-      project('backend-webgpu', 'packages/backend-webgpu', ['test/support/dawn-setup.mjs']),
+      project('backend-webgpu', 'packages/backend-webgpu', {
+        setupFiles: ['test/support/dawn-setup.mjs'],
+        globalSetup: ['test/support/shaders-setup.mjs'],
+      }),
       project('models', 'packages/models'),
       project('layers', 'packages/layers'),
       project('converter', 'packages/converter'),

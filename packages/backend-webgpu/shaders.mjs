@@ -1,8 +1,8 @@
 /**
  * Writes the WGSL files of src/shaders into src/shaders/sources.ts as strings, so that Node, bundlers and browsers load them alike, without
- * a loader and without a request. `--check` says whether the module is up to date instead.
+ * a loader and without a request. The build runs it, and so do the tests; git ignores what it writes.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const folder = new URL('src/shaders/', import.meta.url);
 const target = new URL('sources.ts', folder);
@@ -16,31 +16,13 @@ function compact(source) {
     .join('\n');
 }
 
-/** A string in the style of the formatter. */
-function quote(text) {
-  return `\`\n${text.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('$', '\\$')}\n\``;
-}
-
-const names = readdirSync(folder)
+const constants = readdirSync(folder)
   .filter((name) => name.endsWith('.wgsl'))
-  .sort();
-const lines = ['/** Written by shaders.mjs from the .wgsl files beside it. Do not edit. */'];
-for (const name of names) {
-  const constant = name.replace('.wgsl', '').toUpperCase();
-  lines.push(
-    '',
-    `export const ${constant} = ${quote(compact(readFileSync(new URL(name, folder), 'utf8')))};`,
-  );
-}
-const text = `${lines.join('\n')}\n`;
-
-if (process.argv.includes('--check')) {
-  if (readFileSync(target, 'utf8') !== text) {
-    console.error(`${target.pathname} is not what the .wgsl files say; expected a run of node shaders.mjs`);
-    process.exit(1);
-  }
-} else if (!names.length) {
-  throw new Error(`no .wgsl file in ${folder.pathname}`);
-} else {
-  writeFileSync(target, text);
-}
+  .sort()
+  .map((name) => {
+    const text = JSON.stringify(compact(readFileSync(new URL(name, folder), 'utf8')));
+    return `export const ${name.replace('.wgsl', '').toUpperCase()}: string = ${text};\n`;
+  });
+const module = `/** Written by shaders.mjs from the .wgsl files beside it. */\n\n${constants.join('')}`;
+// Who reads the file at this moment must not find half of it, hence not written in vain.
+if (!existsSync(target) || readFileSync(target, 'utf8') !== module) writeFileSync(target, module);

@@ -16,16 +16,6 @@ test('the uniform block has the order of the struct in call.wgsl', () => {
   expect([...struct.matchAll(/^\s*(\w+): \w+,$/gm)].map(([, name]) => name)).toEqual([...CALL_WORDS]);
 });
 
-test('the shader module is what the .wgsl files say', async () => {
-  const sources: Record<string, string> = await import('../../src/shaders/sources.js');
-  for (const [name, source] of Object.entries(sources)) {
-    const lines = shader(name.toLowerCase())
-      .split('\n')
-      .map((line) => line.replace(/\/\/.*$/, '').trim());
-    expect(source.trim(), name).toBe(lines.filter((line) => line !== '').join('\n'));
-  }
-});
-
 test('an image has a place of its own for every mantissa and every scale', () => {
   const cases = fc.record({
     pixels: fc.integer({ min: 1, max: 5 }),
