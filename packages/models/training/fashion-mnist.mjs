@@ -17,16 +17,19 @@ function readIdx(path, rank) {
 /** Names of the files' parts. */
 const FILES = { train: 'train', test: 't10k' };
 
+const pathOf = (folder, part, kind) => join(folder, `${FILES[part]}-${kind}-ubyte.gz`);
+
+/** Whether the dataset is there. */
+export const isInstalled = (folder = FOLDER) => existsSync(pathOf(folder, 'test', 'labels-idx1'));
+
 /**
- * Raw pictures and their labels, 60,000 for training or 10,000 for testing; null where the dataset is not installed.
+ * Raw pictures and their labels, 60,000 for training or 10,000 for testing.
  *
  * @param {'train' | 'test'} part
  */
 export function readPart(part, folder = FOLDER) {
-  const path = (kind) => join(folder, `${FILES[part]}-${kind}-ubyte.gz`);
-  if (!existsSync(path('labels-idx1'))) return null;
-  const pixels = readIdx(path('images-idx3'), 3);
-  const labels = readIdx(path('labels-idx1'), 1);
+  const pixels = readIdx(pathOf(folder, part, 'images-idx3'), 3);
+  const labels = readIdx(pathOf(folder, part, 'labels-idx1'), 1);
   const size = SIDE * SIDE;
   return Array.from({ length: pixels.count }, (_, n) => ({
     image: {

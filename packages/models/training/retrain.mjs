@@ -14,6 +14,7 @@ export const SETTINGS = {
   2: { bits: 2, blockSize: 32, epochs: 2, batchSize: 64, learningRate: 3e-3 },
 };
 
+/** From random weights. More decay keeps rates high for longer; with little of it the pictures are learned by heart. */
 export const FROM_SCRATCH = {
   bits: 4,
   blockSize: 64,
@@ -24,14 +25,10 @@ export const FROM_SCRATCH = {
   weightDecay: 0.05,
 };
 
-/** Whether the dataset is there. */
-export const isInstalled = () => readPart('test') !== null;
-
-/** A part of Fashion-MNIST as a source of preprocessed pictures; null where it is not installed. */
-export function fashionSource(part, { size, channels, ...rest }) {
-  const preprocessing = { size, channels, ...rest };
+/** A part of Fashion-MNIST as a source of preprocessed pictures. */
+export function fashionSource(part, preprocessing) {
+  const { size, channels } = preprocessing;
   const items = readPart(part);
-  if (!items) return null;
   const pictures = items.map(({ image }) => preprocess(image, preprocessing));
   return {
     count: pictures.length,
@@ -55,8 +52,8 @@ export async function retrain(float, training, bits, hooks = {}) {
 }
 
 /** Trains from random weights, by labels alone. */
-export async function trainFromScratch(float, training, hooks = {}) {
-  const { bits, blockSize, ...options } = FROM_SCRATCH;
+export async function trainFromScratch(float, training, settings, hooks = {}) {
+  const { bits, blockSize, ...options } = { ...FROM_SCRATCH, ...settings };
   const fresh = freshNetwork(float, { seed: SEED });
   const { network } = await quantizeNetwork(fresh, { bits, blockSize, rangeScaling: false });
   const student = new TrainableNetwork(network, { float: fresh, batchNorm: 'restored' });
@@ -65,7 +62,8 @@ export async function trainFromScratch(float, training, hooks = {}) {
   return finish(network, student, result);
 }
 
-async function finish(before, student, result) {
+/** The network before and after, once training is through. */
+export async function finish(before, student, result) {
   const after = await student.freeze();
   student.dispose();
   return { before, after, result };

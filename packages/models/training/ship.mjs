@@ -11,7 +11,7 @@ import { quantizeNetwork, readFloatNetwork, writeNetworkFile } from '@dsconv/con
 import { selectBackend } from '@dsconv/core';
 import { preprocess, readNetwork } from '@dsconv/models';
 import { tensor4d } from '@tensorflow/tfjs-core';
-import { readPart } from './fashion-mnist.mjs';
+import { isInstalled, readPart } from './fashion-mnist.mjs';
 import { modelCard } from './model-card.mjs';
 import { SETTINGS } from './retrain.mjs';
 
@@ -26,8 +26,9 @@ const assetOf = (bits) => `${ID}${bits === 4 ? '' : `.${bits}bit`}.safetensors`;
 
 const { name: backend, tier } = await selectBackend(['dsconv-cpu']);
 const float = await readFloatNetwork(at('fashion-mnist-resnet20.float32.safetensors'));
+if (!isInstalled())
+  throw new Error("the pictures are missing; install Debian's package dataset-fashion-mnist");
 const testSet = readPart('test');
-if (!testSet) throw new Error("the pictures are missing; install Debian's package dataset-fashion-mnist");
 console.log(`measuring on ${testSet.length} test pictures, backend ${backend} (${tier})`);
 const floatClasses = classify(float);
 const share = (holds) => testSet.filter((_, n) => holds(n)).length / testSet.length;

@@ -1,6 +1,6 @@
 /**
- * Arrays of tensors that are gone, for tensors to come. Fresh memory of this size costs page faults, and its end a garbage collection: together
- * half of a step of training, whose tensors have the same few lengths in every step.
+ * Arrays of tensors that are gone, for tensors to come. Fresh memory of this size costs page faults, and its end a garbage collection, while a step of
+ * training makes tensors of the same few lengths as the one before.
  */
 
 /** Shorter arrays are cheap to make. In floats. */

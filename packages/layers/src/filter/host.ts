@@ -18,7 +18,7 @@ export interface HostScales {
 }
 
 /** Visits the rows of a filter with the place of their scales. */
-function eachRow(partition: Partition, visit: (row: number, scales: number) => void): void {
+export function eachRow(partition: Partition, visit: (row: number, scales: number) => void): void {
   const { rows, outputs, depth, blocks } = groupingOf(partition);
   for (let row = 0; row < rows; row++) {
     const i = row % depth;

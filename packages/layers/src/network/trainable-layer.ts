@@ -19,7 +19,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import { convolution, depthwiseConvolution } from '../convolution.js';
 import { fakeQuantize, fitScales, refitScales } from '../filter/fake-quantize.js';
-import { type Partition, scaleShape } from '../filter/partition.js';
+import { type Partition, partitionOf, scaleShape } from '../filter/partition.js';
 import { floatsOf, freezeFilter, type ScaleTraining } from '../filter/quantized-filter.js';
 import { scoped } from '../scoped.js';
 import { BatchNorm, EPSILON, SHARE } from './batch-norm.js';
@@ -73,9 +73,9 @@ export class TrainableLayer {
     this.quantized = filter instanceof DSConvFilter ? scoped(() => this.toVariables(filter)) : null;
     const channels = filter instanceof DSConvFilter && this.quantized?.channels ? filter : null;
     const unshifted = channels ? unshift(values, channels) : values;
-    const depth =
-      this.quantized && !this.quantized.partition.perChannel ? this.quantized.partition.blockSize : null;
-    const sizes = blockSizes(unshifted, spec, depth);
+    const kind = spec.kind === 'depthwise' ? 'depthwise' : 'conv2d';
+    const partition = this.quantized?.partition ?? partitionOf(kind, shape, shape[2], true);
+    const sizes = blockSizes(unshifted, partition);
     const whole = [...shape] as [number, number, number, number];
     this.gain = tensor4d(sizes, whole);
     this.filter = ownVariable(
