@@ -175,18 +175,24 @@ describe('finetune', () => {
       path('kept.checkpoint'),
     );
     expect(kept.code).toBe(0);
-    const other = await finetune(
-      'd.safetensors',
-      '--model',
-      quantized,
-      '--epochs',
-      '2',
-      '--resume',
-      '--checkpoint',
-      path('kept.checkpoint'),
-    );
-    expect(other.code).toBe(1);
-    expect(other.err).toMatch(/was written with .*"epochs":1.*expected the settings of this run/);
+    for (const changed of [
+      ['--epochs', '2'],
+      ['--epochs', '1', '--zoom', '60%'],
+      ['--epochs', '1', '--size', '16'],
+      ['--epochs', '1', '--mirror'],
+    ]) {
+      const other = await finetune(
+        'd.safetensors',
+        '--model',
+        quantized,
+        ...changed,
+        '--resume',
+        '--checkpoint',
+        path('kept.checkpoint'),
+      );
+      expect(other.code, changed.join(' ')).toBe(1);
+      expect(other.err).toMatch(/was written with .*"epochs":1.*expected the settings of this run/);
+    }
   });
 
   it('names pictures that cannot be read, and leaves them out when asked to', async () => {

@@ -70,10 +70,11 @@ export async function runTraining(
   const { io } = context;
   const { student, training } = run;
   const { source } = training;
-  const { epochs, batch, rate, seed, scales, shift, mirror } = options;
+  const { epochs, batch, rate, seed, scales } = options;
+  const augmentation = augmentationOf(options, student.source.preprocessing);
   const pictures = source.count;
   const perEpoch = batchCount(source, batch);
-  const common = { epochs, batch, rate, seed, scales, shift, mirror, pictures };
+  const common = { epochs, batch, rate, seed, scales, augmentation, pictures };
   const settings = JSON.stringify({ ...run.settings, ...common });
   const file = checkpointPath(options);
   const resume = options.resume ? await resumeFrom(file, settings, student) : undefined;
@@ -98,7 +99,7 @@ export async function runTraining(
       batchSize: batch,
       learningRate: rate,
       seed,
-      augmentation: augmentationOf(options, student.source.preprocessing),
+      augmentation,
       ...(options.patience === undefined ? {} : { patience: options.patience }),
       ...(resume ? { resume } : {}),
       ...(io.signal ? { signal: io.signal } : {}),
