@@ -1,27 +1,12 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { CHROMIUM_FLAGS, SOFTWARE_WEBGPU_FLAGS } from './scripts/chromium-flags.mjs';
 
 /** The suites that must also hold in a browser, in the Chromium that DSCONV_CHROMIUM names. */
 const executablePath = process.env.DSCONV_CHROMIUM;
 if (!executablePath) throw new Error('DSCONV_CHROMIUM is not set; expected the path of a Chromium');
 
 const conditions = ['@dsconv/source', 'module', 'browser', 'import', 'default'];
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-/** WebGPU where no GPU is: Chromium has SwiftShader with it. */
-const WEBGPU_FLAGS = [
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  // As in scripts/dawn.mjs: otherwise shaders with workgroup memory take a thousand times longer to compile.
-  '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
-];
 
 const browser = (flags: string[] = []) => ({
   enabled: true,
@@ -30,7 +15,7 @@ const browser = (flags: string[] = []) => ({
   // A busy machine may take long to start it.
   connectTimeout: 300_000,
   instances: [{ browser: 'chromium' as const }],
-  provider: playwright({ launchOptions: { executablePath, args: [...FLAGS, ...flags] } }),
+  provider: playwright({ launchOptions: { executablePath, args: [...CHROMIUM_FLAGS, ...flags] } }),
 });
 
 export default defineConfig({
@@ -68,7 +53,7 @@ export default defineConfig({
           env: { DSCONV_REQUIRE: process.env.DSCONV_REQUIRE ?? '' },
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          browser: browser(WEBGPU_FLAGS),
+          browser: browser(SOFTWARE_WEBGPU_FLAGS),
         },
       },
     ],

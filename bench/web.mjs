@@ -8,6 +8,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import { chromium } from 'playwright';
 import { preview } from 'vite';
+import { CHROMIUM_FLAGS } from '../scripts/chromium-flags.mjs';
 import { ensureChromium } from '../scripts/ensure-chromium.mjs';
 import { machine } from './machine.mjs';
 
@@ -25,8 +26,7 @@ if (!path) {
 }
 const server = await preview({ root: ROOT, logLevel: 'error', preview: { port: 0, host: '127.0.0.1' } });
 const url = server.resolvedUrls.local[0];
-const args = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking'];
-const browser = await chromium.launch({ executablePath: path, args });
+const browser = await chromium.launch({ executablePath: path, args: CHROMIUM_FLAGS });
 const loadBefore = loadavg()[0];
 const times = { coldOpen: [], warmOpen: [], warmFirstChoice: [], warmChoice: [] };
 try {

@@ -7,6 +7,7 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { SOFTWARE_DAWN_OPTION } from './chromium-flags.mjs';
 import { CHROMIUM_CANDIDATES } from './ensure-chromium.mjs';
 
 const MANIFEST = 'vk_swiftshader_icd.json';
@@ -17,11 +18,6 @@ const DRIVER_FOLDERS = ['/etc', '/usr/share', '/usr/local/share', join(homedir()
 );
 /** glibc's flag of dlopen that keeps a library in the process when its handle is closed; Node has no name for it. */
 const RTLD_NODELETE = 0x1000;
-
-/**
- * Without the first, SwiftShader compiles shaders that use workgroup memory a thousand times slower.
- */
-const SOFTWARE_TOGGLES = ['disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension'];
 
 /**
  * Makes `navigator.gpu` and the GPU* globals those of Dawn. Call it before TensorFlow.js' WebGPU backend is imported, in the main thread of a
@@ -44,7 +40,7 @@ export async function provideDawn(adapter = process.env.DSCONV_WEBGPU_ADAPTER ??
   }
   const reason = chooseSwiftShader();
   if (reason) return reason;
-  const gpu = dawn.create(SOFTWARE_TOGGLES);
+  const gpu = dawn.create([SOFTWARE_DAWN_OPTION]);
   if (!(await gpu.requestAdapter())) return 'Dawn found no adapter, although there is a Vulkan driver';
   return provide(gpu, dawn.globals);
 }

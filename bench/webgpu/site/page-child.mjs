@@ -1,23 +1,15 @@
 /** The parent's end of page.mjs: one Chromium per engine, with a GPU process of its own. The same interface as a `Child` of bench/cpu. */
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--enable-unsafe-webgpu',
-];
+import { CHROMIUM_FLAGS, SOFTWARE_WEBGPU_FLAGS } from '../../../scripts/chromium-flags.mjs';
 
 /** By kind of adapter. Chromium on Linux computes on a GPU only where it draws with Vulkan too. */
 export const ADAPTER_FLAGS = {
-  hardware: ['--enable-features=Vulkan', '--use-angle=vulkan', '--ignore-gpu-blocklist'],
-  software: [
-    '--use-webgpu-adapter=swiftshader',
-    // As in scripts/dawn.mjs: otherwise shaders with workgroup memory take a thousand times longer to compile.
-    '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
+  hardware: [
+    '--enable-unsafe-webgpu',
+    '--enable-features=Vulkan',
+    '--use-angle=vulkan',
+    '--ignore-gpu-blocklist',
   ],
+  software: SOFTWARE_WEBGPU_FLAGS,
 };
 
 export class PageChild {
@@ -50,7 +42,7 @@ export class PageChild {
   async #open() {
     const { chromium } = await import('playwright');
     const { url, executablePath, flags } = this.#options;
-    const browser = await chromium.launch({ executablePath, args: [...FLAGS, ...flags] });
+    const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_FLAGS, ...flags] });
     const page = await browser.newPage();
     const failures = [];
     page.on('pageerror', (error) => failures.push(error.message));
