@@ -2,20 +2,23 @@ import { writeFile } from 'node:fs/promises';
 import { createArchitecture, getModel, Network, randomParameters, writeNetwork } from '@dsconv/models';
 
 /**
- * Writes a float network with random weights of a seed, for figures that need its shapes but no training.
+ * A float network with random weights of a seed, for figures that need its shapes but no training.
  *
  * @param {string} id of the registry, such as 'resnet50.tv_in1k'
- * @param {string} path
  */
-export async function writeRandomNetwork(id, path, seed = 1) {
+export function randomNetwork(id, seed = 1) {
   const entry = getModel(id);
   const architecture = createArchitecture(entry.architecture);
-  const network = new Network({
+  return new Network({
     architecture,
     weights: randomParameters(architecture, seed),
     preprocessing: entry.preprocessing,
     labels: entry.labels,
     metadata: { source: `random weights, seed ${seed}` },
   });
-  await writeFile(path, writeNetwork(network));
+}
+
+/** Writes one to a file. */
+export async function writeRandomNetwork(id, path, seed = 1) {
+  await writeFile(path, writeNetwork(randomNetwork(id, seed)));
 }

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { quantizeNetwork } from '../../packages/converter/dist/index.js';
 import { labelLoss, TrainableNetwork } from '../../packages/layers/dist/index.js';
-import { createArchitecture, Network, randomParameters } from '../../packages/models/dist/index.js';
+import { randomNetwork } from '../random-network.mjs';
 
 /** Weights follow from it; pictures are sines of their pixels' numbers. */
 export const SEED = 1;
@@ -12,20 +12,8 @@ const CLASSES = 10;
 
 /** The CIFAR ResNet-20 with random weights, at 4 bits. */
 export async function network() {
-  const architecture = createArchitecture({ name: 'resnet20', inputSize: SIDE });
-  const preprocessing = {
-    size: SIDE,
-    channels: 3,
-    resize: { mode: 'exact', cropRatio: 1 },
-    interpolation: 'bilinear',
-    antialias: true,
-    range: [0, 1],
-    mean: [0.5, 0.5, 0.5],
-    std: [0.25, 0.25, 0.25],
-  };
-  const float = new Network({ architecture, weights: randomParameters(architecture, SEED), preprocessing });
   const options = { bits: 4, blockSize: 64, biasCorrection: false };
-  return (await quantizeNetwork(float, options)).network;
+  return (await quantizeNetwork(randomNetwork('resnet20.cifar10', SEED), options)).network;
 }
 
 /** Pictures for `finetune`. */
