@@ -5,20 +5,18 @@
  *     npm run bench:cpu -- --only resnet50 --batch 1 --threads 1 --out part.json
  *     npm run bench:cpu -- --sections soak --minutes 10 --out soak.json
  */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { cpuChart } from './cpu/chart.mjs';
 import { ENGINES, slotsOf } from './cpu/engines.mjs';
 import { referenceLogits } from './cpu/logits.mjs';
 import { cpuMachine } from './cpu/machine.mjs';
 import { cpuMarkdown } from './cpu/markdown.mjs';
-import { measureCase } from './cpu/measure.mjs';
+import { lineOf, measureCase } from './cpu/measure.mjs';
 import { NETWORKS, NetworkFiles } from './cpu/networks.mjs';
 import { readOptions } from './cpu/options.mjs';
 import { ensurePeers } from './cpu/peers.mjs';
 import { ratiosOf } from './cpu/ratios.mjs';
 import { measureSections } from './cpu/sections.mjs';
-
-const OUT = new URL('../docs/benchmarks/', import.meta.url);
+import { writeResults } from './results.mjs';
 
 async function main() {
   const options = readOptions(process.argv.slice(2));
@@ -34,7 +32,8 @@ async function main() {
   } finally {
     files.remove();
   }
-  await write({ machine: await cpuMachine(), cases, ratios: ratiosOf(cases), ...sections }, options.out);
+  const results = { machine: await cpuMachine(), cases, ratios: ratiosOf(cases), ...sections };
+  await writeResults(results, options.out, 'cpu', { md: cpuMarkdown, svg: cpuChart });
 }
 
 async function measureNetwork(network, options, files, unavailable) {
@@ -51,7 +50,7 @@ async function measureNetwork(network, options, files, unavailable) {
       const slots = slotsOf(engines, blockSizes);
       const shared = { network, batch, threads, runs, slots, files: paths, unavailable, reference };
       const measured = await measureCase(shared);
-      for (const entry of measured) console.error(`  ${line(entry)}`);
+      for (const entry of measured) console.error(`  ${lineOf(entry)}`);
       cases.push(...measured);
     }
   }
@@ -70,27 +69,6 @@ async function missingPeers(engines) {
   const names = (engines ?? Object.keys(ENGINES)).filter((name) => ENGINES[name].peer);
   const reason = names.length > 0 ? await ensurePeers() : null;
   return Object.fromEntries(names.map((name) => [name, reason]));
-}
-
-function line({ engine, blockSize, medianMs, p10Ms, p90Ms, runs, note }) {
-  const name = blockSize ? `${engine} B=${blockSize}` : engine;
-  if (medianMs === null) return `${name.padEnd(26)} not measured: ${note}`;
-  const spread = `${p10Ms.toFixed(1)} to ${p90Ms.toFixed(1)}, ${runs} runs`;
-  return `${name.padEnd(26)} ${medianMs.toFixed(2).padStart(9)} ms  (${spread})${note ? `  ${note}` : ''}`;
-}
-
-async function write(results, out) {
-  const json = `${JSON.stringify(results, null, 1)}\n`;
-  if (out) {
-    await writeFile(out, json);
-    console.error(`wrote ${out}`);
-    return;
-  }
-  await mkdir(OUT, { recursive: true });
-  await writeFile(new URL('cpu.json', OUT), json);
-  await writeFile(new URL('cpu.md', OUT), cpuMarkdown(results));
-  await writeFile(new URL('cpu.svg', OUT), cpuChart(results));
-  console.error('wrote docs/benchmarks/cpu.json, cpu.md and cpu.svg');
 }
 
 try {

@@ -5,20 +5,19 @@
  *     npm run bench:webgpu                                                     all of it, into docs/benchmarks
  *     npm run bench:webgpu -- --only resnet50 --runtimes chromium --out part.json
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { slotsOf } from './cpu/engines.mjs';
 import { referenceLogits } from './cpu/logits.mjs';
-import { measureCase } from './cpu/measure.mjs';
+import { lineOf, measureCase } from './cpu/measure.mjs';
 import { NETWORKS, NetworkFiles } from './cpu/networks.mjs';
 import { machine } from './machine.mjs';
-import { ENGINES, slotsOf } from './webgpu/engines.mjs';
+import { writeResults } from './results.mjs';
+import { ENGINES } from './webgpu/engines.mjs';
 import { LAYER_NETWORKS, measureLayers } from './webgpu/layers.mjs';
 import { webgpuMarkdown } from './webgpu/markdown.mjs';
 import { writeOnnx } from './webgpu/onnx-files.mjs';
 import { readOptions } from './webgpu/options.mjs';
 import { ratiosOf } from './webgpu/ratios.mjs';
 import { openRuntime, RUNTIMES } from './webgpu/runtimes.mjs';
-
-const OUT = new URL('../docs/benchmarks/', import.meta.url);
 
 async function main() {
   const options = readOptions(process.argv.slice(2));
@@ -39,7 +38,8 @@ async function main() {
   const adapters = Object.fromEntries(
     runtimes.map(({ name, adapter, reason }) => [name, adapter ?? { missing: reason }]),
   );
-  await write({ machine: { ...machine(), adapters }, cases, ratios: ratiosOf(cases), layers }, options.out);
+  const results = { machine: { ...machine(), adapters }, cases, ratios: ratiosOf(cases), layers };
+  await writeResults(results, options.out, 'webgpu', { md: webgpuMarkdown });
 }
 
 async function openNamed(name) {
@@ -67,10 +67,10 @@ async function measureNetwork(network, options, files, runtimes) {
         ...{ network, batch, threads: 1, runs, reference, unavailable, start, engines: ENGINES },
         // A software adapter computes in the engine's own process: what it used says more than the clock.
         processor: adapter?.software,
-        slots: slotsOf(engines, blockSizes),
+        slots: slotsOf(engines, blockSizes, ENGINES),
         files: { ...paths, ...onnx },
       });
-      for (const entry of measured) console.error(`  ${line(entry)}`);
+      for (const entry of measured) console.error(`  ${lineOf(entry)}`);
       cases.push(...measured.map(({ threads: _, ...entry }) => ({ runtime, ...entry })));
     }
   }
@@ -90,26 +90,6 @@ async function measureAllLayers({ engines, networks, blockSizes: [blockSize] }, 
     }
   }
   return results;
-}
-
-function line({ engine, blockSize, medianMs, p10Ms, p90Ms, runs, note }) {
-  const name = blockSize ? `${engine} B=${blockSize}` : engine;
-  if (medianMs === null) return `${name.padEnd(26)} not measured: ${note}`;
-  const spread = `${p10Ms.toFixed(1)} to ${p90Ms.toFixed(1)}, ${runs} runs`;
-  return `${name.padEnd(26)} ${medianMs.toFixed(2).padStart(9)} ms  (${spread})${note ? `  ${note}` : ''}`;
-}
-
-async function write(results, out) {
-  const json = `${JSON.stringify(results, null, 1)}\n`;
-  if (out) {
-    await writeFile(out, json);
-    console.error(`wrote ${out}`);
-    return;
-  }
-  await mkdir(OUT, { recursive: true });
-  await writeFile(new URL('webgpu.json', OUT), json);
-  await writeFile(new URL('webgpu.md', OUT), webgpuMarkdown(results));
-  console.error('wrote docs/benchmarks/webgpu.json and webgpu.md');
 }
 
 try {

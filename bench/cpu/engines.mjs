@@ -62,11 +62,15 @@ function dsconv(prepare) {
  * @typedef {{ engine: string, bits: number, blockSize: number | null, variant: string | null }} Slot
  */
 
-/** @returns {Slot[]} */
-export function slotsOf(engines, blockSizes) {
+/** @param {Record<string, { bits: number, file: string }>} known the engines by name @returns {Slot[]} */
+export function slotsOf(engines, blockSizes, known = ENGINES) {
   return engines.flatMap((engine) => {
-    const { bits, file, variants } = ENGINES[engine];
-    const slots = (file === 'float' ? [null] : blockSizes).map((blockSize) => ({ engine, bits, blockSize }));
+    const { bits, file, variants } = known[engine];
+    const slots = (file === 'quantized' ? blockSizes : [null]).map((blockSize) => ({
+      engine,
+      bits,
+      blockSize,
+    }));
     const forms = variants ? Object.keys(variants) : [null];
     return slots.flatMap((slot) => forms.map((variant) => ({ ...slot, variant })));
   });

@@ -1,4 +1,5 @@
 /** docs/benchmarks/cpu.md from the results. */
+import { engineTable, unique } from '../engine-table.mjs';
 import { table } from '../markdown.mjs';
 import { ENGINES } from './engines.mjs';
 import { NETWORKS } from './networks.mjs';
@@ -56,6 +57,8 @@ function describeMachine({ cpu, cores, platform, node, date, instructions, nativ
 const weights = ({ bits, blockSize }) =>
   blockSize ? `${bits} bits, B = ${blockSize}` : bits === 32 ? 'float32' : `${bits} bits`;
 
+const WORDS = { order: Object.keys(ENGINES), networks: NETWORKS, weights };
+
 function ratioTable(ratios) {
   const plans = ratios.filter(({ engine }) => engine !== 'dsconv-native-eager');
   const share = (value) => (value === null ? '' : `**${value.toFixed(2)}**`);
@@ -95,10 +98,9 @@ function timeTables(cases) {
     .map((setting) => {
       const [batch, threads] = setting.split(' ').map(Number);
       const shown = cases.filter((c) => c.batch === batch && c.threads === threads && c.medianMs !== null);
-      const networks = unique(shown.map(({ network }) => network));
       const cell = ({ medianMs }) => medianMs.toFixed(medianMs < 10 ? 2 : 1);
       const heading = `Batch ${batch}, ${threads} thread${threads > 1 ? 's' : ''}:`;
-      return `${heading}\n\n${engineTable(shown, networks, cell)}`;
+      return `${heading}\n\n${engineTable(shown, WORDS, cell)}`;
     })
     .join('\n\n');
 }
@@ -107,26 +109,8 @@ function agreementTable(cases) {
   const shown = cases.filter(
     ({ batch, threads, agreement }) => agreement && batch === cases[0].batch && threads === cases[0].threads,
   );
-  const networks = unique(shown.map(({ network }) => network));
-  return engineTable(shown, networks, ({ agreement }) => agreement.cosine.toFixed(4));
+  return engineTable(shown, WORDS, ({ agreement }) => agreement.cosine.toFixed(4));
 }
-
-function engineTable(shown, networks, cell) {
-  const rows = unique(shown.map((c) => `${c.engine}|${weights(c)}`)).sort(
-    (a, b) => engineOrder(a) - engineOrder(b),
-  );
-  return table(
-    ['engine', 'weights', ...networks.map((name) => NETWORKS[name].title)],
-    rows.map((row) => {
-      const [engine, described] = row.split('|');
-      const of = (network) =>
-        shown.find((c) => c.network === network && c.engine === engine && weights(c) === described);
-      return [engine, described, ...networks.map((network) => (of(network) ? cell(of(network)) : ''))];
-    }),
-  );
-}
-
-const engineOrder = (row) => Object.keys(ENGINES).indexOf(row.split('|')[0]);
 
 /** Why engines are missing, once per reason. */
 function notes(cases) {
@@ -139,5 +123,3 @@ function notes(cases) {
   );
   return `\n## Not measured\n\n${lines.join('\n')}\n`;
 }
-
-const unique = (values) => [...new Set(values)];

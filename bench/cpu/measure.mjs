@@ -61,6 +61,14 @@ export async function measureCase(options) {
   );
 }
 
+/** An entry in a line for who waits. */
+export function lineOf({ engine, blockSize, medianMs, p10Ms, p90Ms, runs, note }) {
+  const name = blockSize ? `${engine} B=${blockSize}` : engine;
+  if (medianMs === null) return `${name.padEnd(26)} not measured: ${note}`;
+  const spread = `${p10Ms.toFixed(1)} to ${p90Ms.toFixed(1)}, ${runs} runs`;
+  return `${name.padEnd(26)} ${medianMs.toFixed(2).padStart(9)} ms  (${spread})${note ? `  ${note}` : ''}`;
+}
+
 async function takeTurns(entrants) {
   for (let round = 0; entrants.some(({ times, wanted }) => times.length < wanted); round++) {
     // Another engine begins each round, so that none always follows the same neighbour.

@@ -1,5 +1,6 @@
 /** The command line of `npm run bench:cpu`. */
 import { parseArgs } from 'node:util';
+import { named, namedByBeginning, needOut, numbers } from '../arguments.mjs';
 import { ENGINES } from './engines.mjs';
 import { NETWORKS } from './networks.mjs';
 import { SECTIONS } from './sections.mjs';
@@ -50,17 +51,17 @@ export function readOptions(args) {
     (option) => values[option] !== undefined,
   );
   const part = networksOnly ?? (values.sections === undefined ? undefined : 'sections');
-  if (part && values.out === undefined) {
-    throw new Error(`--${part} measures a part, which must not replace docs/benchmarks; expected --out too`);
-  }
+  needOut(part, values.out);
   return {
-    networks: values.only ? list(values.only).flatMap(networksNamed) : Object.keys(NETWORKS),
+    networks: values.only
+      ? namedByBeginning(values.only, 'only', Object.keys(NETWORKS))
+      : Object.keys(NETWORKS),
     batches: numbers(values.batch ?? '1,8', 'batch'),
     threads: numbers(values.threads ?? '1,2', 'threads'),
-    engines: values.engines ? list(values.engines).map(engineNamed) : null,
+    engines: values.engines ? named(values.engines, 'engines', Object.keys(ENGINES)) : null,
     blockSizes: values.block ? numbers(values.block, 'block') : null,
     sections: values.sections
-      ? list(values.sections).map(sectionNamed)
+      ? named(values.sections, 'sections', SECTION_NAMES)
       : networksOnly
         ? ['networks']
         : SECTION_NAMES,
@@ -71,36 +72,8 @@ export function readOptions(args) {
   };
 }
 
-const list = (value) => value.split(',').filter(Boolean);
-
-function numbers(value, option) {
-  return list(value).map((part) => {
-    const number = Number(part);
-    if (!Number.isInteger(number) || number < 1) {
-      throw new Error(`--${option} has '${part}'; expected positive integers`);
-    }
-    return number;
-  });
-}
-
-function networksNamed(beginning) {
-  const found = Object.keys(NETWORKS).filter((name) => name.startsWith(beginning));
-  if (found.length > 0) return found;
-  throw new Error(`--only has '${beginning}'; expected ${Object.keys(NETWORKS).join(', ')}`);
-}
-
 function positive(value, option) {
   const number = Number(value);
   if (number > 0 && number < 1e4) return number;
   throw new Error(`--${option} is '${value}'; expected a positive number`);
-}
-
-function sectionNamed(name) {
-  if (SECTION_NAMES.includes(name)) return name;
-  throw new Error(`--sections has '${name}'; expected ${SECTION_NAMES.join(', ')}`);
-}
-
-function engineNamed(name) {
-  if (name in ENGINES) return name;
-  throw new Error(`--engines has '${name}'; expected ${Object.keys(ENGINES).join(', ')}`);
 }

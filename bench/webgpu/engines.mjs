@@ -44,12 +44,3 @@ export const ENGINES = {
     nodeFlags: ORT_FLAGS,
   },
 };
-
-/** @returns {import('../cpu/engines.mjs').Slot[]} */
-export function slotsOf(engines, blockSizes) {
-  return engines.flatMap((engine) => {
-    const { bits, file } = ENGINES[engine];
-    const sizes = file === 'quantized' ? blockSizes : [null];
-    return sizes.map((blockSize) => ({ engine, bits, blockSize, variant: null }));
-  });
-}

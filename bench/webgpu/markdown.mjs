@@ -1,5 +1,6 @@
 /** docs/benchmarks/webgpu.md from the results. */
 import { NETWORKS } from '../cpu/networks.mjs';
+import { engineTable, unique } from '../engine-table.mjs';
 import { table } from '../markdown.mjs';
 import { ENGINES } from './engines.mjs';
 import { LAYER_NETWORKS } from './layers.mjs';
@@ -51,7 +52,7 @@ function describeAdapter([runtime, { missing, vendor, architecture, description,
 
 const weights = ({ bits, blockSize }) => (blockSize ? `${bits} bits, B = ${blockSize}` : `float${bits}`);
 const times = (value) => (value === null ? '' : `${value.toFixed(2)}×`);
-const unique = (values) => [...new Set(values)];
+const WORDS = { order: Object.keys(ENGINES), networks: NETWORKS, weights };
 
 function ratioTable(ratios) {
   return table(
@@ -92,7 +93,7 @@ function timeTables(cases) {
       const here = shown.filter((c) => c.runtime === runtime && c.batch === Number(batch));
       const cell = ({ medianMs, processorMs }) =>
         `${milliseconds(medianMs)}${processorMs ? ` (${milliseconds(processorMs)})` : ''}`;
-      return `${RUNTIMES[runtime]}, batch ${batch}:\n\n${engineTable(here, cell)}`;
+      return `${RUNTIMES[runtime]}, batch ${batch}:\n\n${engineTable(here, WORDS, cell)}`;
     })
     .join('\n\n');
 }
@@ -101,28 +102,7 @@ function agreementTable(cases) {
   const [first] = cases.filter(({ agreement }) => agreement);
   if (!first) return 'Nothing was measured.';
   const shown = cases.filter((c) => c.agreement && c.runtime === first.runtime && c.batch === first.batch);
-  return engineTable(shown, ({ agreement }) => agreement.cosine.toFixed(4));
-}
-
-function engineTable(shown, cell) {
-  const networks = unique(shown.map(({ network }) => network));
-  const order = Object.keys(ENGINES);
-  const rows = unique(shown.map((c) => `${c.engine}|${weights(c)}`))
-    .map((row) => row.split('|'))
-    .sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
-  return table(
-    ['engine', 'weights', ...networks.map((name) => NETWORKS[name].title)],
-    rows.map(([engine, described]) => [
-      engine,
-      described,
-      ...networks.map((network) => {
-        const found = shown.find(
-          (c) => c.network === network && c.engine === engine && weights(c) === described,
-        );
-        return found ? cell(found) : '';
-      }),
-    ]),
-  );
+  return engineTable(shown, WORDS, ({ agreement }) => agreement.cosine.toFixed(4));
 }
 
 const milliseconds = (ms) => ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0);

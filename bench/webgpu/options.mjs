@@ -1,5 +1,6 @@
 /** The command line of `npm run bench:webgpu`. */
 import { parseArgs } from 'node:util';
+import { named, namedByBeginning, needOut, numbers } from '../arguments.mjs';
 import { NETWORKS } from '../cpu/networks.mjs';
 import { ENGINES } from './engines.mjs';
 import { RUNTIMES } from './runtimes.mjs';
@@ -45,39 +46,16 @@ export function readOptions(args) {
     process.exit(0);
   }
   const part = ['only', 'engines', 'runtimes', 'sections'].find((option) => values[option] !== undefined);
-  if (part && values.out === undefined) {
-    throw new Error(`--${part} measures a part, which must not replace docs/benchmarks; expected --out too`);
-  }
-  const named = (option, known) => list(values[option]).map((name) => oneOf(name, option, known));
+  needOut(part, values.out);
+  const some = (option, known) => (values[option] ? named(values[option], option, known) : known);
   return {
-    networks: values.only ? list(values.only).flatMap(networksNamed) : DEFAULT_NETWORKS,
+    networks: values.only ? namedByBeginning(values.only, 'only', Object.keys(NETWORKS)) : DEFAULT_NETWORKS,
     batches: numbers(values.batch ?? '1', 'batch'),
-    engines: values.engines ? named('engines', Object.keys(ENGINES)) : Object.keys(ENGINES),
+    engines: some('engines', Object.keys(ENGINES)),
     blockSizes: numbers(values.block ?? '64', 'block'),
-    runtimes: values.runtimes ? named('runtimes', Object.keys(RUNTIMES)) : Object.keys(RUNTIMES),
-    sections: values.sections ? named('sections', SECTIONS) : SECTIONS,
+    runtimes: some('runtimes', Object.keys(RUNTIMES)),
+    sections: some('sections', SECTIONS),
     runs: numbers(values.runs ?? '30', 'runs')[0],
     out: values.out ?? null,
   };
-}
-
-const list = (value) => value.split(',').filter(Boolean);
-
-function numbers(value, option) {
-  return list(value).map((part) => {
-    const number = Number(part);
-    if (Number.isInteger(number) && number >= 1) return number;
-    throw new Error(`--${option} has '${part}'; expected positive integers`);
-  });
-}
-
-function oneOf(name, option, known) {
-  if (known.includes(name)) return name;
-  throw new Error(`--${option} has '${name}'; expected ${known.join(', ')}`);
-}
-
-function networksNamed(beginning) {
-  const found = Object.keys(NETWORKS).filter((name) => name.startsWith(beginning));
-  if (found.length > 0) return found;
-  throw new Error(`--only has '${beginning}'; expected ${Object.keys(NETWORKS).join(', ')}`);
 }
