@@ -11,7 +11,6 @@ import {
 import type { NetworkChoice, Run, RunnerApi, RunRequest, Timing } from './api.js';
 import { listBackends } from './backends.js';
 import { serve } from './channel.js';
-import { explain } from './lost-device.js';
 import { decodePicture } from './pictures.js';
 import { sessionsOf, startAfresh } from './sessions.js';
 import { shippedFloat } from './shipped.js';
@@ -86,9 +85,8 @@ async function watched<T>(request: RunRequest, work: (request: RunRequest) => Pr
   try {
     return await work(request);
   } catch (error) {
-    const explained = await explain(error);
-    if ((explained as { code?: unknown }).code === 'DEVICE_LOST') startAfresh(request.backend);
-    throw explained;
+    if ((error as { code?: unknown }).code === 'DEVICE_LOST') startAfresh(request.backend);
+    throw error;
   }
 }
 

@@ -1,28 +1,9 @@
 /** A sample gives the right class on every backend that this browser has, and the numbers are those that Node computes. */
-import type { Browser } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ID, LABELS, networks, samplePicture } from './support/expected.js';
-import {
-  answers,
-  chooseSample,
-  expectNothingUncaught,
-  isRequired,
-  launch,
-  type OpenPage,
-  openPage,
-  settled,
-} from './support/page.js';
+import { answers, chooseSample, expectNothingUncaught, isRequired, sharedPage } from './support/page.js';
 
-let browser: Browser;
-let open: OpenPage;
-
-beforeAll(async () => {
-  browser = await launch();
-  open = await openPage(browser);
-  await settled(open.page);
-});
-
-afterAll(() => browser?.close());
+const open = sharedPage();
 
 /** Two that no network confuses. */
 const PICTURES = LABELS.filter(({ label }) => ['Trouser', 'Bag'].includes(label)).slice(1, 3);

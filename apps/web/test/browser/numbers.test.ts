@@ -2,28 +2,11 @@
 import { quantizeNetwork, weightsOf } from '@dsconv/converter/in-memory';
 import { decibels, plain } from '@dsconv/converter/report';
 import { networkFileLength } from '@dsconv/models';
-import type { Browser } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { classes, LABELS, networks, shippedBytes, shippedSizes } from './support/expected.js';
-import {
-  expectNothingUncaught,
-  launch,
-  type OpenPage,
-  openPage,
-  setSlider,
-  settled,
-} from './support/page.js';
+import { expectNothingUncaught, setSlider, settled, sharedPage } from './support/page.js';
 
-let browser: Browser;
-let open: OpenPage;
-
-beforeAll(async () => {
-  browser = await launch();
-  open = await openPage(browser);
-  await settled(open.page);
-});
-
-afterAll(() => browser?.close());
+const open = sharedPage();
 
 const tile = async (id: string): Promise<string> => (await open.page.locator(`#tile-${id}`).textContent())!;
 

@@ -1,18 +1,9 @@
 /** After the first visit the page needs no server. */
-import type { Browser } from 'playwright';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { answers, chooseSample, expectNothingUncaught, launch, openPage, settled } from './support/page.js';
-
-let browser: Browser;
-
-beforeAll(async () => {
-  browser = await launch();
-});
-
-afterAll(() => browser?.close());
+import { expect, it } from 'vitest';
+import { answers, chooseSample, expectNothingUncaught, openPage, settled } from './support/page.js';
 
 it('reloads, answers, quantizes and compares without a network', async () => {
-  const open = await openPage(browser, '?bits=3&block=64&sample=00002-trouser.png');
+  const open = await openPage('?bits=3&block=64&sample=00002-trouser.png');
   const { page } = open;
   await settled(page);
   const online = await answers(page);

@@ -2,7 +2,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createArchitecture, writeNetwork } from '@dsconv/models';
-import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type HubServer, startHub } from '../../../../packages/converter/test/support/hub-server.js';
 import { scratchFolder } from '../../../../packages/converter/test/support/scratch-folder.js';
@@ -11,7 +10,7 @@ import {
   writeLayersModel,
 } from '../../../../packages/converter/test/support/source-files.js';
 import { LABELS, networks, samplePath, shippedBytes } from './support/expected.js';
-import { alertText, answers, expectNothingUncaught, launch, openPage, settled } from './support/page.js';
+import { alertText, answers, expectNothingUncaught, openPage, settled } from './support/page.js';
 
 /** Its weights here are random: what it says means nothing. */
 const ID = 'mobilenet_v1_0.25.keras_in1k';
@@ -21,7 +20,6 @@ const scratch = scratchFolder();
 /** Files of the server that are not the zoo's. */
 const OTHERS = 3;
 
-let browser: Browser;
 let hub: HubServer;
 
 beforeAll(async () => {
@@ -34,18 +32,14 @@ beforeAll(async () => {
   hub.files.set('/small.safetensors', writeNetwork(quantized));
   hub.files.set('/float.safetensors', writeNetwork(float));
   hub.files.set('/broken.safetensors', writeNetwork(quantized).slice(0, 5000));
-  browser = await launch();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await hub?.close();
-});
+afterAll(() => hub?.close());
 
 describe('a network of the zoo', () => {
   it('is downloaded when someone agrees, quantized here, and answers; its weights are kept for later', async () => {
     const search = `?network=${ID}&base=${encodeURIComponent(hub.url)}&bits=8&block=64`;
-    const open = await openPage(browser, search);
+    const open = await openPage(search);
     const { page } = open;
     await page.evaluate(() => navigator.serviceWorker.ready);
     expect(hub.requests).toEqual([]);
@@ -74,7 +68,7 @@ describe('a network of the zoo', () => {
 
 describe('a network by address', () => {
   it('may be quantized: its bytes are those of the file', async () => {
-    const open = await openPage(browser, `?url=${encodeURIComponent(`${hub.url}/small.safetensors`)}`);
+    const open = await openPage(`?url=${encodeURIComponent(`${hub.url}/small.safetensors`)}`);
     const { page } = open;
     await page.locator(`#tile-size[data-value="${shippedBytes()}"]`).waitFor();
     expect(await page.locator('#network').inputValue()).toBe('url');
@@ -85,7 +79,7 @@ describe('a network by address', () => {
   });
 
   it('may be float, given in the form, and is quantized here', async () => {
-    const open = await openPage(browser);
+    const open = await openPage();
     const { page } = open;
     await settled(page);
     await page.selectOption('#network', 'url');
@@ -100,7 +94,7 @@ describe('a network by address', () => {
   });
 
   it('that is wrong is a message, and another network works', async () => {
-    const open = await openPage(browser, `?url=${encodeURIComponent(`${hub.url}/nowhere.safetensors`)}`);
+    const open = await openPage(`?url=${encodeURIComponent(`${hub.url}/nowhere.safetensors`)}`);
     const { page } = open;
     expect(await alertText(page)).toContain('/nowhere.safetensors answered with status 404; expected 200');
     await page.fill('#url', `${hub.url}/broken.safetensors`);

@@ -1,32 +1,13 @@
 /** Every way to a picture, and what is said when it is none. */
 import { readFileSync } from 'node:fs';
-import type { Browser } from 'playwright';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { LABELS, samplePath } from './support/expected.js';
-import {
-  alertText,
-  answers,
-  chooseSample,
-  expectNothingUncaught,
-  launch,
-  type OpenPage,
-  openPage,
-  settled,
-} from './support/page.js';
+import { alertText, answers, chooseSample, expectNothingUncaught, sharedPage } from './support/page.js';
 
-let browser: Browser;
-let open: OpenPage;
+const open = sharedPage('', { permissions: ['camera'] });
 
 const BAG = LABELS.find(({ label }) => label === 'Bag')!;
 const BAG_BYTES = [...readFileSync(samplePath(BAG.file))];
-
-beforeAll(async () => {
-  browser = await launch();
-  open = await openPage(browser, '', { permissions: ['camera'] });
-  await settled(open.page);
-});
-
-afterAll(() => browser?.close());
 
 beforeEach(async () => {
   await chooseSample(open.page, LABELS[0]!.file);

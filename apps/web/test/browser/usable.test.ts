@@ -2,19 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type axe from 'axe-core';
-import type { Browser, Page } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { answers, expectNothingUncaught, launch, type OpenPage, openPage, settled } from './support/page.js';
+import type { Page } from 'playwright';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { answers, expectNothingUncaught, openPage, settled, sharedPage } from './support/page.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-let browser: Browser;
-
-beforeAll(async () => {
-  browser = await launch();
-});
-
-afterAll(() => browser?.close());
 
 async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
@@ -26,13 +18,9 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 describe('the page', () => {
-  let shown: OpenPage;
+  const shown = sharedPage('?bits=2&block=16');
 
-  beforeAll(async () => {
-    shown = await openPage(browser, '?bits=2&block=16');
-    await settled(shown.page);
-    await answers(shown.page, 'float');
-  });
+  beforeAll(() => answers(shown.page, 'float'));
 
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const [width, height] of [
@@ -54,7 +42,7 @@ describe('the page', () => {
   }
 
   it('works with a keyboard alone, and says what it finds', async () => {
-    const open = await openPage(browser);
+    const open = await openPage();
     const { page } = open;
     await settled(page);
     await page.keyboard.press('Tab');
@@ -85,7 +73,7 @@ describe('the page', () => {
   it('shows from a link what its sender saw', async () => {
     const search =
       '?bits=5&block=16&backend=dsconv-cpu%2Fwasm-simd&compare=cpu&layer=layer3.0.conv1&sample=00030-bag.png';
-    const open = await openPage(browser, search);
+    const open = await openPage(search);
     const { page } = open;
     await settled(page);
     expect((await answers(page))[0]).toMatchObject({ label: 'Bag' });

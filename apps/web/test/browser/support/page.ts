@@ -1,6 +1,6 @@
 /** The page in a real Chromium, and what tests ask of it. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright';
-import { expect, inject } from 'vitest';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
 
 const FLAGS = [
   '--no-sandbox',
@@ -19,9 +19,10 @@ const FLAGS = [
 /** Everything here may be slow: the GPU is software, and the machine may be busy. */
 export const PATIENCE = 90_000;
 
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.DSCONV_CHROMIUM!, args: FLAGS });
-}
+/** One for all tests of a file, started by the first page. */
+let browser: Browser | undefined;
+
+afterAll(() => browser?.close());
 
 export interface OpenPage {
   page: Page;
@@ -31,11 +32,8 @@ export interface OpenPage {
 }
 
 /** @param search the part of the address behind '?', with it */
-export async function openPage(
-  browser: Browser,
-  search = '',
-  options: BrowserContextOptions = {},
-): Promise<OpenPage> {
+export async function openPage(search = '', options: BrowserContextOptions = {}): Promise<OpenPage> {
+  browser ??= await chromium.launch({ executablePath: process.env.DSCONV_CHROMIUM!, args: FLAGS });
   const context = await browser.newContext(options);
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
@@ -43,6 +41,17 @@ export async function openPage(
   page.on('pageerror', ({ message }) => errors.push(message));
   await page.goto(`${inject('webUrl')}${search}`);
   return { page, errors, close: () => context.close() };
+}
+
+/** A page that the tests of a file or a `describe` share: open and settled before the first of them. */
+export function sharedPage(search?: string, options?: BrowserContextOptions): OpenPage {
+  const shared = {} as OpenPage;
+  beforeAll(async () => {
+    Object.assign(shared, await openPage(search, options));
+    await settled(shared.page);
+  });
+  afterAll(() => shared.close?.());
+  return shared;
 }
 
 export interface Answer {
