@@ -21,7 +21,7 @@ export class SampleSet {
     this.floatLogits = null;
   }
 
-  /** @param isCurrent asked between batches; where it says no, the work ends with SupersededError */
+  /** @param stopIfOld called between batches; what it throws ends the work */
   async evaluate(
     quantized: Network,
     float: Network,

@@ -1,5 +1,4 @@
 /** One layer before and after: how its weights are distributed, the scales of its blocks, and where the errors are. */
-
 import { signalToNoise, weightsOf } from '@dsconv/converter/in-memory';
 import { colour, plain, scaleColour, scaleRange, weightHistogram } from '@dsconv/converter/report';
 import { DSConvFilter, InvalidArgumentError } from '@dsconv/core';
@@ -62,7 +61,7 @@ function errorGrid(exact: Float32Array, found: Float32Array, layer: LayerSpec): 
   const errors = exact.map((weight, n) => Math.abs(weight - found[n]!));
   let squares = 0;
   for (const error of errors) squares += error * error;
-  const high = Math.max(...sampled(errors));
+  const high = highOf(errors);
   const grid = gridOf(rows, columns, (row, column) =>
     colour(high === 0 ? 0 : errors[column * rows + row]! / high),
   );
@@ -71,11 +70,11 @@ function errorGrid(exact: Float32Array, found: Float32Array, layer: LayerSpec): 
   return { ...grid, low: 0, high, description };
 }
 
-/** Of the errors, as many as can be spread over a call; of their largest, a hundredth is left out. */
-function sampled(errors: Float32Array): number[] {
+/** What all but a hundredth of the errors stay below, judged by enough of them. */
+function highOf(errors: Float32Array): number {
   const step = Math.ceil(errors.length / 20_000);
   const some = errors.filter((_, n) => n % step === 0).sort();
-  return [some[Math.floor(0.99 * (some.length - 1))] ?? 0];
+  return some[Math.floor(0.99 * (some.length - 1))]!;
 }
 
 /** @param colourAt red, green, blue and opacity of a weight, or null for none */

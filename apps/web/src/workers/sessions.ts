@@ -2,15 +2,8 @@
 import { compile, DSConvError, type Plan } from '@dsconv/core';
 import { type Network, preprocess, type RawImage, readNetwork } from '@dsconv/models';
 import { type Tensor, type Tensor4D, tensor4d } from '@tensorflow/tfjs-core';
-import type { Run, RunRequest, Which } from './api.js';
+import type { Run, Which } from './api.js';
 import { useBackend } from './backends.js';
-
-/** Nothing was given to run yet. */
-class NotReadyError extends DSConvError {
-  constructor(message: string) {
-    super('NOT_READY', message);
-  }
-}
 
 interface Session {
   network: Network;
@@ -72,7 +65,8 @@ class Sessions {
 
   private async read(): Promise<Network> {
     if (this.file) return readNetwork(await this.file(), 'the network');
-    throw new NotReadyError(
+    throw new DSConvError(
+      'NOT_READY',
       `the ${this.which} network is not loaded yet; expected one before a picture is run`,
     );
   }
@@ -112,7 +106,7 @@ const SESSIONS: Readonly<Record<Which, Sessions>> = {
   float: new Sessions('float'),
 };
 
-export const sessionsOf = (which: RunRequest['which']): Sessions => SESSIONS[which];
+export const sessionsOf = (which: Which): Sessions => SESSIONS[which];
 
 /** After a lost device: the next run makes everything anew, on a new one. */
 export function startAfresh(backend: string): void {
