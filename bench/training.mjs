@@ -3,12 +3,11 @@
  * epochs. Writes docs/benchmarks/training.json and .md in about three minutes; `--out FILE` writes the JSON there and nothing else. Ends with 1 when memory
  * grew.
  */
-import { writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import '../packages/backend-cpu/dist/index.js';
 import '@tensorflow/tfjs-backend-wasm';
 import { machine } from './machine.mjs';
+import { writeResults } from './results.mjs';
 import { compareEngines, watchMemory } from './training/measure.mjs';
 import { page } from './training/page.mjs';
 import { SEED } from './training/tasks.mjs';
@@ -62,11 +61,6 @@ const isFlat = memory.rows.every(
 );
 const result = { machine: machine(), seed: SEED, bits: 4, epoch: EPOCH, rows, memory, isFlat };
 console.log(JSON.stringify(rows, null, 1));
-const folder = new URL('../docs/benchmarks/', import.meta.url);
-await writeFile(
-  values.out ?? fileURLToPath(new URL('training.json', folder)),
-  `${JSON.stringify(result, null, 1)}\n`,
-);
-if (!values.out) await writeFile(new URL('training.md', folder), page(result));
+await writeResults(result, values.out ?? null, 'training', { md: page });
 if (!isFlat) console.error('error: tensors are left behind by epochs');
 process.exit(isFlat ? 0 : 1);
