@@ -1,5 +1,6 @@
 /** Buffers that this package makes itself: weights, uniform blocks, stand-ins for absent operands. */
 import { OutOfMemoryError } from '../errors.js';
+import { mostBytes } from './limits.js';
 
 /** A piece of a buffer, as bind groups take it. */
 export interface Slice {
@@ -22,8 +23,7 @@ export class Buffers {
   /** A buffer with values. @throws OutOfMemoryError when the device's limits do not allow its size */
   storage(values: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>, what: string): GPUBuffer {
     const size = Math.max(16, Math.ceil(values.byteLength / 16) * 16);
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
-    const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const most = mostBytes(this.device.limits);
     if (size > most) {
       throw new OutOfMemoryError(`${what} takes ${size} bytes; expected at most ${most} on this device`);
     }

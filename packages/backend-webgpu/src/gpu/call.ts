@@ -55,7 +55,8 @@ type Word = (typeof CALL_WORDS)[number];
 
 const FLOATS: ReadonlySet<Word> = new Set(['unit', 'alpha']);
 
-const ACTIVATION: Record<Activation, number> = {
+/** Codes in output.wgsl and step.wgsl. */
+export const ACTIVATION: Record<Activation, number> = {
   linear: 0,
   relu: 1,
   relu6: 2,

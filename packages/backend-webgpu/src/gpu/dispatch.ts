@@ -2,7 +2,7 @@
 import { UnsupportedError } from '@dsconv/core';
 import type { Buffers, Slice } from './buffers.js';
 import type { Pipelines } from './pipelines.js';
-import type { Variant } from './variants.js';
+import type { ConvolutionVariant, Variant } from './variants.js';
 
 export interface Dispatch {
   pipeline: GPUComputePipeline;
@@ -17,11 +17,10 @@ export interface Gpu {
   buffers: Buffers;
 }
 
-/** Spreads a count over y and z, whose product may be larger; shaders leave out what is too much. */
-export function spread(count: number, most: number): [number, number] {
-  if (count <= most) return [Math.max(1, count), 1];
-  const z = Math.ceil(count / most);
-  return [Math.ceil(count / z), z];
+/** Spreads a count over two directions, whose product may be larger; shaders leave out what is too much. */
+function spread(count: number, { limits }: GPUDevice): [number, number] {
+  const rows = Math.max(1, Math.ceil(count / limits.maxComputeWorkgroupsPerDimension));
+  return [Math.max(1, Math.ceil(count / rows)), rows];
 }
 
 /** Operands of a shader with the layout 'call', absent ones null. */
@@ -36,16 +35,13 @@ export interface CallOperands {
   image: Slice | null;
 }
 
-/**
- * @param rows pixels of the output
- * @param quadsPerGroup output channels of a group in quads, of `groups` groups
- */
+/** A convolution of so many output pixels, with so many quads of output channels in each of its groups. */
 export function callDispatch(
   gpu: Gpu,
-  variant: Variant,
+  variant: ConvolutionVariant,
   block: Uint32Array<ArrayBuffer>,
   operands: CallOperands,
-  size: { pixels: number; groupQuads: number; groups: number },
+  { pixels, groupQuads, groups }: { pixels: number; groupQuads: number; groups: number },
 ): Dispatch {
   const { device, buffers } = gpu;
   const none = buffers.dummy(0);
@@ -60,21 +56,15 @@ export function callDispatch(
     operands.result ?? buffers.dummy(1),
     operands.image ?? buffers.dummy(2),
   ];
-  const most = device.limits.maxComputeWorkgroupsPerDimension;
-  let workgroups: [number, number, number];
-  if (variant.key.startsWith('naive')) {
-    const count = Math.ceil((size.pixels * size.groups * size.groupQuads * 4) / 64);
-    const x = Math.min(count, most);
-    workgroups = [x, Math.ceil(count / x), 1];
-  } else {
-    // Tiles do not cross groups; the other shaders count quads through all of them.
-    const quads = variant.channels / 4;
-    const x = variant.key.startsWith('tile')
-      ? size.groups * Math.ceil(size.groupQuads / quads)
-      : Math.ceil((size.groups * size.groupQuads) / quads);
-    workgroups = [x, ...spread(Math.ceil(size.pixels / variant.pixels), most)];
+  const { tile } = variant;
+  if (!tile) {
+    const workgroups = spread(Math.ceil((4 * pixels * groups * groupQuads) / 64), device);
+    return finishDispatch(gpu, variant, slices, [...workgroups, 1]);
   }
-  return finishDispatch(gpu, variant, slices, workgroups);
+  const x = tile.inGroup
+    ? groups * Math.ceil(groupQuads / tile.quads)
+    : Math.ceil((groups * groupQuads) / tile.quads);
+  return finishDispatch(gpu, variant, slices, [x, ...spread(Math.ceil(pixels / tile.pixels), device)]);
 }
 
 /** Rounds rows of channels (bfp_quantize.wgsl): `x` to `image`, or `result` in place. */
@@ -92,9 +82,7 @@ export function rowsDispatch(
     operands.result ?? buffers.dummy(1),
     operands.image ?? buffers.dummy(2),
   ];
-  const workgroups = Math.ceil(count / 64);
-  const x = Math.max(1, Math.min(workgroups, device.limits.maxComputeWorkgroupsPerDimension));
-  return finishDispatch(gpu, variant, slices, [x, Math.max(1, Math.ceil(workgroups / x)), 1]);
+  return finishDispatch(gpu, variant, slices, [...spread(Math.ceil(count / 64), device), 1]);
 }
 
 /** A step that is no convolution (step.wgsl): absent operands are null. */
@@ -109,11 +97,10 @@ export function stepDispatch(
   const none = buffers.dummy(0);
   const { a, b, c, y } = operands;
   const slices = [{ buffer: buffers.block(block) }, a, b ?? none, c ?? none, y];
-  const x = Math.max(1, Math.min(workgroups, device.limits.maxComputeWorkgroupsPerDimension));
-  return finishDispatch(gpu, variant, slices, [x, Math.max(1, Math.ceil(workgroups / x)), 1]);
+  return finishDispatch(gpu, variant, slices, [...spread(workgroups, device), 1]);
 }
 
-export function finishDispatch(
+function finishDispatch(
   { device, pipelines }: Gpu,
   variant: Variant,
   slices: readonly Slice[],

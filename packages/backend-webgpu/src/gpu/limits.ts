@@ -5,16 +5,12 @@ import { containerBits } from '../layout/pack-filter.js';
 import type { GpuState } from './state.js';
 
 /** The limits of a device that matter here. */
-export type Limits = Pick<
-  GPUSupportedLimits,
-  | 'maxBufferSize'
-  | 'maxStorageBufferBindingSize'
-  | 'maxStorageBuffersPerShaderStage'
-  | 'maxComputeInvocationsPerWorkgroup'
->;
+export type Limits = Pick<GPUSupportedLimits, 'maxBufferSize' | 'maxStorageBufferBindingSize'>;
 
-/** Buffers that a convolution binds (output.wgsl, filter.wgsl); every WebGPU device allows that many. */
-export const STORAGE_BINDINGS = 8;
+/** Bytes that a buffer may have to be bound as a whole. */
+export function mostBytes({ maxBufferSize, maxStorageBufferBindingSize }: Limits): number {
+  return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+}
 
 interface Case {
   geometry: ConvGeometry;
@@ -27,7 +23,7 @@ interface Case {
 /** True, or which buffer of a case is too large for the limits. */
 export function fitsLimits(limits: Limits, c: Case): Support {
   const { geometry: g, depthwise } = c;
-  const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const most = mostBytes(limits);
   const inPixels = g.batch * g.inHeight * g.inWidth;
   const depth = depthwise ? 1 : g.inChannels / g.groups;
   const taps = g.kernelHeight * g.kernelWidth;

@@ -2,7 +2,7 @@
 import { type DSConvFilter, FilterCache } from '@dsconv/core';
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { DeviceLostError } from '../errors.js';
-import { type FilterWords, packFilter } from '../layout/pack-filter.js';
+import { type FilterWords, floatQuads, packFilter } from '../layout/pack-filter.js';
 import { Buffers } from './buffers.js';
 import type { Gpu } from './dispatch.js';
 import { Pipelines } from './pipelines.js';
@@ -83,14 +83,10 @@ export class GpuState implements Gpu {
     backend.read = (dataId) => read(dataId).catch((error: unknown) => this.rethrow(error));
   }
 
-  /** The filter's integers and scales. */
-  filter(filter: DSConvFilter, groups: number): PackedFilter {
-    return this.packed.get(filter, groups);
-  }
-
-  /** The float weights that a filter stands for. */
-  floatFilter(filter: DSConvFilter, groups: number): FloatFilter {
-    return this.floats.get(filter, groups);
+  /** The filter's integers and scales. Only float activations (no bits) with the shifters' biases need the weights that they stand for. */
+  filter(filter: DSConvFilter, groups: number, activationBits: number | null): PackedFilter | FloatFilter {
+    const shifted = filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined;
+    return (activationBits === null && shifted ? this.floats : this.packed).get(filter, groups);
   }
 
   /** Gives up one hold on a packing. */
@@ -121,21 +117,4 @@ export class GpuState implements Gpu {
     const quads = floatQuads(filter.dequantize(), filter.outChannels, depthwise ? 1 : groups);
     return this.buffers.storage(quads, `float weights of shape [${filter.shape}]`);
   }
-}
-
-/** Rows of output channels, each group filled up to a multiple of four. */
-export function floatQuads(
-  weights: Float32Array,
-  outputs: number,
-  groups: number,
-): Float32Array<ArrayBuffer> {
-  const perGroup = outputs / groups;
-  const width = 4 * Math.ceil(perGroup / 4);
-  const rows = weights.length / outputs;
-  const out = new Float32Array(rows * groups * width);
-  for (let n = 0; n < weights.length; n++) {
-    const o = n % outputs;
-    out[(((n - o) / outputs) * groups + Math.floor(o / perGroup)) * width + (o % perGroup)] = weights[n]!;
-  }
-  return out;
 }

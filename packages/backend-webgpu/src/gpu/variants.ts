@@ -33,65 +33,68 @@ export interface Variant {
   key: string;
   code: string;
   constants: Constants;
-  /** Pixels and channels that a workgroup computes. */
-  pixels: number;
-  channels: number;
   layout: 'call' | 'rows' | 'step';
 }
 
-/** The files of each tier's loop, the rows of its workgroups, and the pixels of one invocation. */
-const LOOPS: Record<Exclude<GpuTier, 'naive'>, { sources: string[]; rows: number; pixels: number }> = {
-  'tile-dot': { sources: [DOT_PACKED, DSCONV_TILE], rows: 16, pixels: 4 },
-  tile: { sources: [DOT_PLAIN, DSCONV_TILE], rows: 16, pixels: 4 },
-  wide: { sources: [DSCONV_WIDE], rows: 4, pixels: 8 },
+/** A variant that computes a convolution. */
+export interface ConvolutionVariant extends Variant {
+  layout: 'call';
+  /**
+   * What a workgroup computes: so many pixels by so many quads of output channels, which lie in one group of the convolution or may lie in several.
+   * Null: 64 outputs, one after the other.
+   */
+  tile: { pixels: number; quads: number; inGroup: boolean } | null;
+}
+
+/** The files of each tier's loop, the rows of its workgroups, the pixels of one invocation, and whether its tiles lie in one group. */
+const LOOPS: Record<
+  Exclude<GpuTier, 'naive'>,
+  { sources: string[]; rows: number; pixels: number; inGroup: boolean }
+> = {
+  'tile-dot': { sources: [DOT_PACKED, DSCONV_TILE], rows: 16, pixels: 4, inGroup: true },
+  tile: { sources: [DOT_PLAIN, DSCONV_TILE], rows: 16, pixels: 4, inGroup: true },
+  wide: { sources: [DSCONV_WIDE], rows: 4, pixels: 8, inGroup: false },
 };
 
-const COMMON = [CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS];
+/** Invocations of a workgroup side by side, each with a quad of channels. */
+export const TILE_QUADS = 16;
 
-/** `DSConv2D` with integer activations. */
-export function convolutionVariant(tier: GpuTier): Variant {
-  if (tier === 'naive') {
-    return {
-      key: 'naive',
-      code: join(CALL, BFP, FILTER, OUTPUT, DSCONV_NAIVE),
-      constants: {},
-      pixels: 1,
-      channels: 64,
-      layout: 'call',
-    };
-  }
-  const { sources, rows, pixels } = LOOPS[tier];
+/** A variant that ends with tile_output.wgsl. */
+function tiled(
+  key: string,
+  { sources, rows = 4, pixels = 4, inGroup = false }: Partial<(typeof LOOPS)['wide']> & { sources: string[] },
+  constants: Constants = {},
+): ConvolutionVariant {
   return {
-    key: tier,
-    code: join(...COMMON, ...sources),
-    constants: { WORKGROUP_X: 16, WORKGROUP_Y: rows },
-    pixels: pixels * rows,
-    channels: 64,
+    key,
+    code: join(CALL, BFP, FILTER, OUTPUT, TILE_OUTPUT, PIXELS, ...sources),
+    constants: { ...constants, WORKGROUP_X: TILE_QUADS, WORKGROUP_Y: rows },
     layout: 'call',
+    tile: { pixels: pixels * rows, quads: TILE_QUADS, inGroup },
   };
 }
 
-export function depthwiseVariant(floatInput: boolean): Variant {
+/** `DSConv2D` with integer activations. */
+export function convolutionVariant(tier: GpuTier): ConvolutionVariant {
+  if (tier !== 'naive') return tiled(tier, LOOPS[tier]);
   return {
-    key: floatInput ? 'depthwise float' : 'depthwise',
-    code: join(...COMMON, DEPTHWISE),
-    constants: { FLOAT_INPUT: floatInput ? 1 : 0, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
-    pixels: 16,
-    channels: 64,
+    key: 'naive',
+    code: join(CALL, BFP, FILTER, OUTPUT, DSCONV_NAIVE),
+    constants: {},
     layout: 'call',
+    tile: null,
   };
+}
+
+export function depthwiseVariant(floatInput: boolean): ConvolutionVariant {
+  const key = floatInput ? 'depthwise float' : 'depthwise';
+  return tiled(key, { sources: [DEPTHWISE] }, { FLOAT_INPUT: floatInput ? 1 : 0 });
 }
 
 /** Convolution with float activations and a filter's integers, or float32 weights. */
-export function floatVariant(floatWeights: boolean): Variant {
-  return {
-    key: floatWeights ? 'float weights' : 'float',
-    code: join(...COMMON, CONV_FLOAT),
-    constants: { FLOAT_WEIGHTS: floatWeights ? 1 : 0, WORKGROUP_X: 16, WORKGROUP_Y: 4 },
-    pixels: 16,
-    channels: 64,
-    layout: 'call',
-  };
+export function floatVariant(floatWeights: boolean): ConvolutionVariant {
+  const key = floatWeights ? 'float weights' : 'float';
+  return tiled(key, { sources: [CONV_FLOAT] }, { FLOAT_WEIGHTS: floatWeights ? 1 : 0 });
 }
 
 /** Rounding of rows, to an image or in place. */
@@ -100,12 +103,10 @@ export function quantizeVariant(toImage: boolean): Variant {
     key: toImage ? 'quantize' : 'round',
     code: join(BFP, BFP_QUANTIZE),
     constants: { TO_IMAGE: toImage ? 1 : 0 },
-    pixels: 64,
-    channels: 1,
     layout: 'rows',
   };
 }
 
-function join(...sources: string[]): string {
+export function join(...sources: string[]): string {
   return sources.join('\n');
 }

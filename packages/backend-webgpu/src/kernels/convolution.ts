@@ -5,17 +5,15 @@ import { callBlock, type Epilogue, roundsInTile } from '../gpu/call.js';
 import { callDispatch, type Dispatch, rowsDispatch } from '../gpu/dispatch.js';
 import type { FloatFilter, GpuState, PackedFilter } from '../gpu/state.js';
 import {
+  type ConvolutionVariant,
   convolutionVariant,
   depthwiseVariant,
   floatVariant,
   quantizeVariant,
-  type Variant,
+  TILE_QUADS,
 } from '../gpu/variants.js';
 import { type ImageLayout, imageLayout } from '../layout/image.js';
 import { rowsBlock } from '../layout/rows.js';
-
-/** Channels and pixels by which workgroups of the shaders round in their epilogue. */
-const TILE_QUADS = 16;
 
 export interface ConvolutionCall {
   geometry: ConvGeometry;
@@ -40,7 +38,7 @@ export interface ConvolutionOperands {
 }
 
 /** The shader that serves a call. */
-export function variantOf(state: GpuState, call: ConvolutionCall): Variant {
+export function variantOf(state: GpuState, call: ConvolutionCall): ConvolutionVariant {
   const { filter, image, depthwise } = call;
   if (depthwise) return depthwiseVariant(image === null);
   if (image === null || !('bits' in filter)) return floatVariant(!('bits' in filter));

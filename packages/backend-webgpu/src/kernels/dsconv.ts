@@ -26,7 +26,7 @@ interface Arguments {
 function run({ inputs, backend, attrs }: Arguments): TensorInfo {
   const { geometry: g } = attrs;
   const state = stateOf(backend);
-  const filter = filterOf(state, attrs);
+  const filter = state.filter(attrs.filter, g.groups, attrs.activationBits);
   const shape = [g.batch, g.outHeight, g.outWidth, g.outChannels];
   if (shape.includes(0)) return backend.makeTensorInfo(shape, 'float32', new Float32Array(0));
   checkLimits(state, attrs);
@@ -41,14 +41,6 @@ function run({ inputs, backend, attrs }: Arguments): TensorInfo {
     throw error;
   }
   return output;
-}
-
-/** Integers stay packed; only float activations with the shifters' biases need ŵ itself. */
-function filterOf(state: GpuState, { filter, geometry, activationBits }: DSConvAttributes) {
-  const shifted = filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined;
-  return activationBits === null && shifted
-    ? state.floatFilter(filter, geometry.groups)
-    : state.filter(filter, geometry.groups);
 }
 
 function describe(

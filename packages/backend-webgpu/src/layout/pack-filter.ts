@@ -94,6 +94,21 @@ function packDepthwise(filter: DSConvFilter): FilterWords {
   };
 }
 
+/** Float weights, rows of output channels, each group filled up to a multiple of four. */
+export function floatQuads(
+  weights: Float32Array,
+  outputs: number,
+  groups: number,
+): Float32Array<ArrayBuffer> {
+  const place = placeOf(outputs, groups);
+  const row = groups * quadsOf(outputs / groups) * 4;
+  const out = new Float32Array((weights.length / outputs) * row);
+  for (let n = 0; n < weights.length; n++) {
+    out[Math.floor(n / outputs) * row + place[n % outputs]!] = weights[n]!;
+  }
+  return out;
+}
+
 type ScaleWords = Pick<FilterWords, 'scales' | 'scalePerBlock' | 'scaleHalves' | 'shiftAt'>;
 
 function packScales(filter: DSConvFilter, rows: number, place: Uint32Array, width: number): ScaleWords {

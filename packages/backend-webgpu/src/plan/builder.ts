@@ -32,17 +32,12 @@ interface Value {
   images: { layout: ImageLayout; place: Place }[];
 }
 
-/** A dispatch that waits for its buffers. */
-interface Pending {
-  variant: Variant;
-  make(): Dispatch;
-}
-
 export class PlanBuilder {
   readonly memory = new Memory();
   readonly variants: Variant[] = [];
   private readonly values = new Map<ValueId, Value>();
-  private readonly pending: Pending[] = [];
+  /** Dispatches that wait for their buffers. */
+  private readonly pending: (() => Dispatch)[] = [];
   private readonly formats: Formats;
   private readonly weights: PlanWeights;
 
@@ -63,14 +58,10 @@ export class PlanBuilder {
     for (const value of program.outputs) this.floatOf(value).last = Number.POSITIVE_INFINITY;
   }
 
-  get dispatchCount(): number {
-    return this.pending.length;
-  }
-
   /** Makes buffers and bind groups; pipelines are compiled by then. */
   finish(): Dispatch[] {
     this.memory.allocate(this.state.device);
-    return this.pending.map(({ make }) => make());
+    return this.pending.map((make) => make());
   }
 
   /** The float32 place of an input or output. */
@@ -167,14 +158,9 @@ export class PlanBuilder {
   /** Reads the residual from an image where there is one that holds it exactly. */
   private residual({ residual }: ConvolutionStep, epilogue: Epilogue): () => Slice | null {
     if (residual === null) return () => null;
-    const maker = this.program.steps.find(({ output }) => output === residual);
-    const grid = maker?.op === 'convolution' ? gridOf(maker) : null;
-    if (grid && followsQuads(grid)) {
-      epilogue.residual = grid;
-      return this.use(this.imageOf(residual, grid));
-    }
-    epilogue.residual = 'float';
-    return this.use(this.floatOf(residual));
+    const image = this.formats.residuals.get(residual);
+    epilogue.residual = image ?? 'float';
+    return this.use(image ? this.imageOf(residual, image) : this.floatOf(residual));
   }
 
   private writesImage({ geometry, depthwise }: ConvolutionStep, image: ImageLayout): boolean {
@@ -234,7 +220,7 @@ export class PlanBuilder {
 
   private add(variant: Variant, make: () => Dispatch): void {
     this.variants.push(variant);
-    this.pending.push({ variant, make });
+    this.pending.push(make);
   }
 }
 

@@ -11,11 +11,14 @@ export interface Formats {
   images: ReadonlyMap<ValueId, readonly ImageLayout[]>;
   /** Values that somebody reads as float32. */
   floats: ReadonlySet<ValueId>;
+  /** The image of a value that is read as a residual, where it lies on a grid. */
+  residuals: ReadonlyMap<ValueId, ImageLayout>;
 }
 
 export function chooseFormats(program: Program): Formats {
   const images = new Map<ValueId, ImageLayout[]>();
   const floats = new Set<ValueId>(program.outputs);
+  const residuals = new Map<ValueId, ImageLayout>();
   const makers = new Map(program.steps.map((step) => [step.output, step]));
   const convolutions = program.steps.filter((step): step is ConvolutionStep => step.op === 'convolution');
   const want = (value: ValueId, image: ImageLayout): void => {
@@ -24,20 +27,25 @@ export function chooseFormats(program: Program): Formats {
     images.set(value, wanted);
   };
   for (const step of program.steps) {
-    const image = step.op === 'convolution' ? readImage(step) : null;
-    if (image && step.op === 'convolution') want(step.input, image);
-    else if (step.op === 'convolution') floats.add(step.input);
-    else for (const value of readsOf(step)) floats.add(value);
+    if (step.op !== 'convolution') {
+      for (const value of readsOf(step)) floats.add(value);
+      continue;
+    }
+    const image = readImage(step);
+    if (image) want(step.input, image);
+    else floats.add(step.input);
   }
   for (const { residual } of convolutions) {
     if (residual === null) continue;
     const maker = makers.get(residual);
     const grid = maker?.op === 'convolution' ? gridOf(maker) : null;
     // A residual on a grid is read from its image, which is made for that if nothing else reads it.
-    if (grid && followsQuads(grid)) want(residual, grid);
-    else floats.add(residual);
+    if (grid && followsQuads(grid)) {
+      residuals.set(residual, grid);
+      want(residual, grid);
+    } else floats.add(residual);
   }
-  return { images, floats };
+  return { images, floats, residuals };
 }
 
 /** The image that a convolution reads, or null where it reads float32. */

@@ -1,13 +1,11 @@
 /** Buffers for values of a plan: those that never live at the same time share one. */
+import { type Lifetime, layOutArena } from '@dsconv/core';
 import { OutOfMemoryError } from '../errors.js';
 import type { Slice } from '../gpu/buffers.js';
+import { mostBytes } from '../gpu/limits.js';
 
-/** A value in one format. Its buffer exists after `allocate`. */
-export interface Place {
-  bytes: number;
-  /** Numbers of the dispatches between which it is needed, both included. */
-  first: number;
-  last: number;
+/** A value in one format, needed between two dispatches. Its buffer exists after `allocate`. */
+export interface Place extends Lifetime {
   slot: number;
 }
 
@@ -16,7 +14,7 @@ export class Memory {
   private slots: number[] = [];
   private buffers: GPUBuffer[] = [];
 
-  /** @param kept needed to the end, and before the beginning */
+  /** A place that is needed now; who needs it later moves `last`. */
   place(bytes: number, now: number): Place {
     const place = { bytes: Math.max(16, bytes), first: now, last: now, slot: -1 };
     this.places.push(place);
@@ -30,12 +28,7 @@ export class Memory {
 
   /** Bytes of the places that are needed at the same time, at most. */
   get liveBytes(): number {
-    const at = (now: number): number =>
-      this.places.reduce(
-        (sum, { bytes, first, last }) => (first <= now && now <= last ? sum + bytes : sum),
-        0,
-      );
-    return this.places.reduce((most, { first }) => Math.max(most, at(first)), 0);
+    return layOutArena(this.places).liveBytes;
   }
 
   /**
@@ -44,8 +37,7 @@ export class Memory {
    * @throws OutOfMemoryError when a value does not fit a buffer of the device
    */
   allocate(device: GPUDevice): void {
-    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-    const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const most = mostBytes(device.limits);
     const busyUntil: number[] = [];
     for (const place of [...this.places].sort((a, b) => a.first - b.first)) {
       if (place.bytes > most) {

@@ -10,6 +10,7 @@ import {
   type ValueId,
 } from '@dsconv/core';
 import type { Slice } from '../gpu/buffers.js';
+import { ACTIVATION } from '../gpu/call.js';
 import { type Dispatch, type Gpu, stepDispatch } from '../gpu/dispatch.js';
 import { type StepShader, stepVariant } from '../gpu/step-variants.js';
 import type { Variant } from '../gpu/variants.js';
@@ -28,17 +29,7 @@ type Codes = BinaryCode | ExtraBinaryCode;
 /** Codes of elementwise.wgsl. */
 const OPERATION: Record<Codes, number> = { add: 1, sub: 2, mul: 3, reverseSub: 4, max: 5, min: 6, div: 7 };
 const SCALE_SHIFT = 8;
-const FUNCTION: Record<Activation | ExtraUnaryCode, number> = {
-  linear: 0,
-  relu: 1,
-  relu6: 2,
-  silu: 3,
-  leakyrelu: 4,
-  prelu: 5,
-  sigmoid: 6,
-  tanh: 7,
-  exp: 8,
-};
+const FUNCTION: Record<Activation | ExtraUnaryCode, number> = { ...ACTIVATION, sigmoid: 6, tanh: 7, exp: 8 };
 
 const WORKGROUP = 64;
 

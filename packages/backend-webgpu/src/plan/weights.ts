@@ -1,6 +1,7 @@
 /** What a plan keeps on the GPU beside its activations. */
 import { type ConvolutionStep, DSConvFilter } from '@dsconv/core';
-import { type FloatFilter, floatQuads, type GpuState, type PackedFilter } from '../gpu/state.js';
+import type { FloatFilter, GpuState, PackedFilter } from '../gpu/state.js';
+import { floatQuads } from '../layout/pack-filter.js';
 
 export class PlanWeights {
   /** Packings that eager kernels and other plans use too. */
@@ -24,9 +25,7 @@ export class PlanWeights {
       const quads = floatQuads(filter, g.outChannels, depthwise ? 1 : g.groups);
       return { weights: this.constant(quads), holders: 1 };
     }
-    const shifted = filter.stored('kdsBias') !== undefined || filter.stored('cdsBias') !== undefined;
-    const float = activationBits === null && shifted;
-    const packed = float ? state.floatFilter(filter, g.groups) : state.filter(filter, g.groups);
+    const packed = state.filter(filter, g.groups, activationBits);
     packed.holders++;
     this.held.push(packed);
     return packed;

@@ -9,11 +9,6 @@ struct CopyRows {
 
 @group(0) @binding(0) var<uniform> step: CopyRows;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let n = number_of(id, groups);
-  if (n >= step.count) {
-    return;
-  }
+fn compute(n: u32) {
   y[n / step.width * step.out_width + step.offset + n % step.width] = a[n];
 }

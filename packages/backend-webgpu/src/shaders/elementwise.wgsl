@@ -42,12 +42,7 @@ fn operate(x: f32, at: u32) -> f32 {
   }
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let n = number_of(id, groups);
-  if (n >= step.count) {
-    return;
-  }
+fn compute(n: u32) {
   let at = n % step.period;
   var slope = step.alpha;
   if (step.apply_code == PRELU) {

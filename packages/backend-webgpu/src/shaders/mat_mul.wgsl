@@ -20,12 +20,7 @@ struct MatMul {
 
 @group(0) @binding(0) var<uniform> step: MatMul;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let n = number_of(id, groups);
-  if (n >= step.count) {
-    return;
-  }
+fn compute(n: u32) {
   let column = n % step.columns;
   let row = n / step.columns % step.rows;
   let batch = n / (step.columns * step.rows);

@@ -8,12 +8,7 @@ struct Mean {
 
 @group(0) @binding(0) var<uniform> step: Mean;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let n = number_of(id, groups);
-  if (n >= step.count) {
-    return;
-  }
+fn compute(n: u32) {
   let first = n / step.channels * step.pixels * step.channels + n % step.channels;
   var sum = 0.0;
   for (var p = 0u; p < step.pixels; p++) {

@@ -20,12 +20,7 @@ struct Pool {
 
 @group(0) @binding(0) var<uniform> step: Pool;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let n = number_of(id, groups);
-  if (n >= step.count) {
-    return;
-  }
+fn compute(n: u32) {
   let channel = n % step.channels;
   let pixel = n / step.channels;
   let picture = pixel / (step.out_width * step.out_height);

@@ -1,13 +1,9 @@
-// Bindings of the steps that are no convolutions, and the number of an invocation.
+// Bindings of the steps that are no convolutions, and the functions that they apply.
 
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read> c: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-
-fn number_of(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-  return id.x + id.y * groups.x * 64u;
-}
 
 // True for NaN alone, also where a compiler takes v != v for false.
 fn is_nan(v: f32) -> bool {
