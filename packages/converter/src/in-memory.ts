@@ -1,4 +1,5 @@
 /** What needs no disk: the entry for programs in a browser, whose bundlers cannot follow Node's modules. */
+export { divergence } from './allocation/compare-logits.js';
 export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
 export { findReference, weightsOf } from './inspection/find-reference.js';
 export {
@@ -8,6 +9,7 @@ export {
   type NetworkComparison,
 } from './inspection/inspect-against.js';
 export {
+  type LayerOptions,
   type LayerReport,
   type QuantizationReport,
   type QuantizeNetworkOptions,

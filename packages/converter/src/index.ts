@@ -30,27 +30,11 @@ export {
   OfflineError,
   type OnProgress,
 } from './hub/index.js';
-export { inspectNetwork, type LayerSummary, type NetworkSummary } from './inspect-network.js';
-export { findReference, weightsOf } from './inspection/find-reference.js';
-export {
-  type InspectAgainstOptions,
-  inspectAgainst,
-  type LayerComparison,
-  type NetworkComparison,
-} from './inspection/inspect-against.js';
+export * from './in-memory.js';
 export { type Similarity, SimilaritySums } from './inspection/similarity.js';
 export { LayerError } from './layers/layer-error.js';
 export { layersModelFiles } from './layers/layers-model-files.js';
 export type { PictureLayout, PictureLayouts } from './onnx/signature.js';
-export {
-  type LayerOptions,
-  type LayerReport,
-  type QuantizationReport,
-  type QuantizeNetworkOptions,
-  type QuantizeProgress,
-  quantizeNetwork,
-} from './quantize-network.js';
-export { type ReadFloatOptions, readFloatNetwork, readNetworkFile } from './read-float-network.js';
-export { signalToNoise } from './signal-to-noise.js';
+export { readFloatNetwork, readNetworkFile } from './read-float-network.js';
 export { checkOutputPath, writeFileAtomic } from './write-file.js';
 export { writeNetworkFile } from './write-network-file.js';

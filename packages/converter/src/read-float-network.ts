@@ -8,8 +8,6 @@ import { type ModelFiles, readLayersModel } from './layers-model.js';
 import { readBytes } from './read-bytes.js';
 import { type ReadFloatOptions, readFloatBytes } from './read-float-bytes.js';
 
-export type { ReadFloatOptions } from './read-float-bytes.js';
-
 /**
  * Reads a float network, whatever it is stored as, with batch normalization folded:
  * a TensorFlow.js LayersModel (its folder or its model.json), a safetensors file with PyTorch's names, or our own file of a float network.
