@@ -96,8 +96,9 @@ export class Gallery {
     byId('samples').replaceChildren(...items);
   }
 
-  private take(files: readonly File[]): void {
-    for (const file of files) this.add(file, file.name || 'Pasted picture').catch(showError);
+  /** One after the other: they join in the order in which they were brought, whichever is decoded first. */
+  private async take(files: readonly File[]): Promise<void> {
+    for (const file of files) await this.add(file, file.name || 'Pasted picture').catch(showError);
   }
 
   /** Only what is a picture joins the set, and only then is it chosen. */
