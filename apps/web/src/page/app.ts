@@ -3,11 +3,18 @@ import { Controls } from '../ui/controls.js';
 import { Gallery } from '../ui/gallery.js';
 import { say, showError } from '../ui/messages.js';
 import { showNetworkNote } from '../ui/network-note.js';
-import { type NetworkChoice, UNSAID, type Which, type Wish } from '../workers/api.js';
+import type { NetworkChoice, Which, Wish } from '../workers/api.js';
 import { Answering } from './answering.js';
 import { byId } from './dom.js';
 import { shippedSamples } from './samples.js';
-import { DEFAULT_NETWORK, readSettings, requestOf, type Settings, writeSettings } from './settings.js';
+import {
+  DEFAULT_NETWORK,
+  formOf,
+  readSettings,
+  requestOf,
+  type Settings,
+  writeSettings,
+} from './settings.js';
 import { runner } from './workers.js';
 import { showFailure, Workshop } from './workshop.js';
 
@@ -153,7 +160,7 @@ export class App {
   private async sweep(): Promise<void> {
     const before = this.settings.wish;
     const files = this.workshop.info?.files ?? [];
-    const { blockSize } = before.kind === 'round' ? before : (files[before.index] ?? UNSAID);
+    const { blockSize } = formOf(before, files);
     const tried: Wish[] = [
       ...files.map((_, index) => ({ kind: 'file' as const, index })),
       ...[2, 3, 4, 5, 6, 7, 8].map((bits) => ({ kind: 'round' as const, bits, blockSize })),

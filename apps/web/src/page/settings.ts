@@ -1,5 +1,5 @@
 /** What someone has chosen on the page, and its form in the address, so that a link shows what its sender saw. */
-import type { NetworkRequest, Wish } from '../workers/api.js';
+import { type Form, type NetworkRequest, type StoredFile, UNSAID, type Wish } from '../workers/api.js';
 
 export const DEFAULT_NETWORK = 'resnet20.fashion_mnist';
 
@@ -88,4 +88,9 @@ export function writeSettings(settings: Settings): string {
 export function requestOf({ network, url, base }: Settings, isShipped: boolean): NetworkRequest | null {
   if (network === 'url') return url === null ? null : { kind: 'url', url };
   return isShipped ? { kind: 'shipped', id: network } : { kind: 'zoo', id: network, base };
+}
+
+/** Bits and block size that a wish comes to. */
+export function formOf(wish: Wish, files: readonly StoredFile[]): Form {
+  return wish.kind === 'round' ? wish : (files[wish.index] ?? UNSAID);
 }

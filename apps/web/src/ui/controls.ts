@@ -1,14 +1,8 @@
 /** Network, bits, block size and backends: the controls, and what they are set to. */
 import { bytes } from '@dsconv/converter/report';
 import { byId, element } from '../page/dom.js';
-import { BLOCK_SIZES, type Settings } from '../page/settings.js';
-import {
-  type BackendChoice,
-  type NetworkChoice,
-  type NetworkInfo,
-  type StoredFile,
-  UNSAID,
-} from '../workers/api.js';
+import { BLOCK_SIZES, formOf, type Settings } from '../page/settings.js';
+import type { BackendChoice, NetworkChoice, NetworkInfo, StoredFile } from '../workers/api.js';
 
 const FIRST_FILE = { kind: 'file', index: 0 } as const;
 const OWN = { id: 'url', title: 'A file of your own, by its address' };
@@ -89,7 +83,7 @@ export class Controls {
   /** Puts the controls where the settings are. */
   show({ wish, invert, url }: Settings, info: NetworkInfo | null): void {
     const files = info?.files ?? [];
-    const { bits, blockSize } = wish.kind === 'round' ? wish : (files[wish.index] ?? UNSAID);
+    const { bits, blockSize } = formOf(wish, files);
     this.bits.value = `${bits}`;
     this.block.value = `${Math.max(0, BLOCK_SIZES.indexOf(blockSize as (typeof BLOCK_SIZES)[number]))}`;
     byId<HTMLInputElement>('invert').checked = invert;

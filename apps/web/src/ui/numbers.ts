@@ -15,9 +15,31 @@ export interface Facts {
   times: { quantized: Timing | null; float: Timing | null };
 }
 
+/** What a tile says. */
+interface Said {
+  value: string;
+  note?: string;
+  /** How much of the float network's bar is filled. */
+  part?: number;
+  /** The number itself, for programs. */
+  exact?: number;
+}
+
+const UNKNOWN: Said = { value: '…' };
+
 export function showNumbers(facts: Facts): void {
   showForms(facts);
-  byId('tiles').replaceChildren(...[...sizeTiles(facts), ...sampleTiles(facts), timeTile(facts)]);
+  const samples = [
+    tile('agreement', 'Same class as float', agreementOf(facts)),
+    tile('accuracy', 'Right on the samples', accuracyOf(facts)),
+  ];
+  if (facts.isStale && facts.evaluation) for (const one of samples) one.setAttribute('aria-busy', 'true');
+  byId('tiles').replaceChildren(
+    tile('size', 'Bytes to download', sizeOf(facts)),
+    tile('bits', 'Bits per weight', bitsOf(facts)),
+    ...samples,
+    tile('time', 'Time per picture', timeOf(facts)),
+  );
 }
 
 /** What the two cards of answers are about. */
@@ -29,93 +51,57 @@ function showForms({ info, quantized }: Facts): void {
   byId('float-form').textContent = info ? `${origin} · ${bytes(info.floatBytes)}` : '';
 }
 
-function sizeTiles({ info, quantized }: Facts): HTMLElement[] {
-  if (!info || !quantized)
-    return [tile('size', 'Bytes to download', '…', ''), tile('bits', 'Bits per weight', '…', '')];
+function sizeOf({ info, quantized }: Facts): Said {
+  if (!info || !quantized) return UNKNOWN;
   const ratio = info.floatBytes / quantized.bytes;
-  return [
-    tile(
-      'size',
-      'Bytes to download',
-      bytes(quantized.bytes),
-      `${bytes(info.floatBytes)} as float32: ${ratio.toFixed(1)} times smaller`,
-      {
-        value: String(quantized.bytes),
-        part: 1 / ratio,
-      },
-    ),
-    tile('bits', 'Bits per weight', quantized.bitsPerWeight.toFixed(2), 'scales counted; 32 as float', {
-      part: quantized.bitsPerWeight / 32,
-    }),
-  ];
+  const note = `${bytes(info.floatBytes)} as float32: ${ratio.toFixed(1)} times smaller`;
+  return { value: bytes(quantized.bytes), note, part: 1 / ratio, exact: quantized.bytes };
 }
 
-function sampleTiles({ evaluation, truths, isStale }: Facts): HTMLElement[] {
-  if (!evaluation) {
-    return [
-      tile('agreement', 'Same class as float', '…', ''),
-      tile('accuracy', 'Right on the samples', '…', ''),
-    ];
-  }
+function bitsOf({ quantized }: Facts): Said {
+  if (!quantized) return UNKNOWN;
+  const { bitsPerWeight } = quantized;
+  const note = 'scales counted; 32 as float';
+  return { value: bitsPerWeight.toFixed(2), note, part: bitsPerWeight / 32 };
+}
+
+function agreementOf({ evaluation }: Facts): Said {
+  if (!evaluation) return UNKNOWN;
   const { float, quantized, divergence } = evaluation;
   const count = quantized.length;
+  if (count === 0) return { value: '–', note: 'bring pictures to compare on' };
   const same = quantized.filter((index, n) => index === float[n]).length;
-  const known = truths.filter((truth) => truth !== null).length;
-  const right = (found: readonly number[]): number =>
-    found.filter((index, n) => truths[n] !== null && truths[n] === index).length;
-  const agreement =
-    count === 0
-      ? tile('agreement', 'Same class as float', '–', 'bring pictures to compare on')
-      : tile(
-          'agreement',
-          'Same class as float',
-          `${same} of ${count}`,
-          `answers differ by ${plain(divergence)} nats on average`,
-          {
-            part: same / count,
-          },
-        );
-  const accuracy =
-    known === 0
-      ? tile('accuracy', 'Right on the samples', '–', 'nobody has said what these pictures show')
-      : tile(
-          'accuracy',
-          'Right on the samples',
-          `${right(quantized)} of ${known}`,
-          `float: ${right(float)} of ${known}`,
-          {
-            part: right(quantized) / known,
-          },
-        );
-  if (isStale) for (const shown of [agreement, accuracy]) shown.setAttribute('aria-busy', 'true');
-  return [agreement, accuracy];
+  const note = `answers differ by ${plain(divergence)} nats on average`;
+  return { value: `${same} of ${count}`, note, part: same / count };
 }
 
-function timeTile({ times: { quantized, float } }: Facts): HTMLElement {
-  if (!quantized || !float) return tile('time', 'Time per picture', '…', '');
+function accuracyOf({ evaluation, truths }: Facts): Said {
+  if (!evaluation) return UNKNOWN;
+  const known = truths.filter((truth) => truth !== null).length;
+  if (known === 0) return { value: '–', note: 'nobody has said what these pictures show' };
+  const [ours, theirs] = [evaluation.quantized, evaluation.float].map(
+    (found) => found.filter((index, n) => truths[n] === index).length,
+  ) as [number, number];
+  return { value: `${ours} of ${known}`, note: `float: ${theirs} of ${known}`, part: ours / known };
+}
+
+function timeOf({ times: { quantized, float } }: Facts): Said {
+  if (!quantized || !float) return UNKNOWN;
   const ratio = float.median / quantized.median;
   const words = ratio >= 1 ? `${ratio.toFixed(1)} times faster` : `${(1 / ratio).toFixed(1)} times slower`;
-  return tile(
-    'time',
-    'Time per picture',
-    milliseconds(quantized.median),
-    `float: ${milliseconds(float.median)}, so ${words}`,
-    {
-      part: Math.min(1, 1 / ratio),
-    },
-  );
+  const note = `float: ${milliseconds(float.median)}, so ${words}`;
+  return { value: milliseconds(quantized.median), note, part: Math.min(1, 1 / ratio) };
 }
 
-/** @param more `part`: how much of the float network's bar is filled; `value`: the number itself, for programs */
-function tile(
-  id: string,
-  term: string,
-  value: string,
-  note: string,
-  { part, value: exact }: { part?: number; value?: string } = {},
-): HTMLElement {
+function tile(id: string, term: string, { value, note = '', part, exact }: Said): HTMLElement {
   const meter =
     part === undefined ? null : element('span', { class: 'meter', style: `--part: ${part.toFixed(4)}` });
-  const shown = element('dd', { id: `tile-${id}`, 'data-value': exact ?? null }, value);
-  return element('div', {}, element('dt', {}, term), shown, element('dd', { class: 'note' }, note, meter));
+  const attributes = { id: `tile-${id}`, 'data-value': exact === undefined ? null : `${exact}` };
+  return element(
+    'div',
+    {},
+    element('dt', {}, term),
+    element('dd', attributes, value),
+    element('dd', { class: 'note' }, note, meter),
+  );
 }

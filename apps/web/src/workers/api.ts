@@ -1,4 +1,5 @@
 /** What the two workers offer to the page. The runner answers for pictures; the studio quantizes and looks inside. */
+import type { LayerSummary } from '@dsconv/converter/in-memory';
 import type { Classification, LayerKind } from '@dsconv/models';
 
 /** Where a network comes from. */
@@ -59,17 +60,10 @@ export type Wish =
 /** How a float network is quantized when nobody says how. */
 export const UNSAID: Form = { bits: 4, blockSize: 64 };
 
-export interface LayerRow {
-  name: string;
-  kind: LayerKind;
-  shape: readonly number[];
-  weights: number;
-  bits: number;
+export interface LayerRow
+  extends Pick<LayerSummary, 'name' | 'kind' | 'shape' | 'weights' | 'bits' | 'bytes' | 'snrDb'> {
   /** Null for one scale per channel. */
   blockSize: number | null;
-  bytes: number;
-  /** Of the weights, against float; null where nothing was lost. */
-  snrDb: number | null;
 }
 
 export interface Quantized {

@@ -1,5 +1,6 @@
 /** Both networks on the sample set, on DSConv's CPU backend: the numbers are those of every backend. */
 import '@dsconv/backend-cpu';
+import { divergence } from '@dsconv/converter/in-memory';
 import { DSConvError, selectBackend } from '@dsconv/core';
 import { type Network, preprocess } from '@dsconv/models';
 import { tensor4d } from '@tensorflow/tfjs-core';
@@ -13,7 +14,7 @@ const BATCH = 8;
 export class SampleSet {
   private key = '';
   private inputs: Float32Array[] = [];
-  private floatLogits: Float32Array[] | null = null;
+  private floatLogits: Float32Array | null = null;
 
   /** The float network is another one now. */
   reset(): void {
@@ -31,13 +32,13 @@ export class SampleSet {
     await selectBackend(['dsconv-cpu']);
     await this.prepare(float, samples);
     this.floatLogits ??= await logitsOf(float, this.inputs, stopIfOld);
-    const logits = await logitsOf(quantized, this.inputs, stopIfOld);
     const exact = this.floatLogits;
-    const sum = logits.reduce((total, found, n) => total + divergence(exact[n]!, found), 0);
+    const found = await logitsOf(quantized, this.inputs, stopIfOld);
+    const { classes } = float.architecture;
     return {
-      float: exact.map(best),
-      quantized: logits.map(best),
-      divergence: samples.length === 0 ? 0 : sum / samples.length,
+      float: bestOf(exact, classes),
+      quantized: bestOf(found, classes),
+      divergence: samples.length === 0 ? 0 : divergence(exact, found, classes),
     };
   }
 
@@ -54,14 +55,16 @@ export class SampleSet {
   }
 }
 
+/** @returns `[inputs, classes]` */
 async function logitsOf(
   network: Network,
   inputs: readonly Float32Array[],
   stopIfOld: () => void,
-): Promise<Float32Array[]> {
+): Promise<Float32Array> {
   const { size, channels } = network.preprocessing;
   const length = size * size * channels;
-  const logits: Float32Array[] = [];
+  const { classes } = network.architecture;
+  const logits = new Float32Array(inputs.length * classes);
   for (let first = 0; first < inputs.length; first += BATCH) {
     await new Promise((resolve) => setTimeout(resolve));
     stopIfOld();
@@ -72,28 +75,20 @@ async function logitsOf(
     });
     const x = tensor4d(values, [batch.length, size, size, channels]);
     const y = network.logits(x);
-    const found = y.dataSync() as Float32Array;
-    const classes = found.length / batch.length;
-    for (let n = 0; n < batch.length; n++) logits.push(found.slice(n * classes, (n + 1) * classes));
+    logits.set(y.dataSync(), first * classes);
     x.dispose();
     y.dispose();
   }
-  if (logits.some((values) => values.some(Number.isNaN))) {
+  if (logits.some(Number.isNaN)) {
     throw new DSConvError('NOT_FINITE', 'the network computes NaN for a sample; expected numbers');
   }
   return logits;
 }
 
-const best = (values: Float32Array): number => values.indexOf(Math.max(...values));
-
-/** Kullback-Leibler divergence of the softmax of `found` from that of `exact`, in nats. */
-function divergence(exact: Float32Array, found: Float32Array): number {
-  const [p, q] = [logSoftmax(exact), logSoftmax(found)];
-  return p.reduce((sum, value, n) => sum + Math.exp(value) * (value - q[n]!), 0);
-}
-
-function logSoftmax(values: Float32Array): number[] {
-  const high = Math.max(...values);
-  const norm = Math.log(values.reduce((sum, value) => sum + Math.exp(value - high), 0));
-  return Array.from(values, (value) => value - high - norm);
+/** The class of each picture. */
+function bestOf(logits: Float32Array, classes: number): number[] {
+  return Array.from({ length: logits.length / classes }, (_, n) => {
+    const mine = logits.subarray(n * classes, (n + 1) * classes);
+    return mine.indexOf(Math.max(...mine));
+  });
 }
