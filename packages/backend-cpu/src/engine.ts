@@ -6,6 +6,7 @@ import type {
   DSConvFilter,
   ExtraBinaryCode,
   ExtraUnaryCode,
+  MatMulShape,
 } from '@dsconv/core';
 import type { TensorEntry } from './tensor-entry.js';
 import type { WasmHeap } from './wasm/heap.js';
@@ -25,19 +26,10 @@ export interface ConvolutionCall {
   leakyreluAlpha: number;
 }
 
-/** Rows of `[batch] m × k` times `[batch] k × n`; strides are elements from one batch entry to the next, 0 broadcasts. */
-export interface MatMulCall {
+export interface MatMulCall extends MatMulShape {
   a: Operand;
   b: Operand;
   y: Operand;
-  batch: number;
-  m: number;
-  k: number;
-  n: number;
-  transposeA: boolean;
-  transposeB: boolean;
-  aStride: number;
-  bStride: number;
   bias: Operand | null;
   slopes: Operand | null;
   activation: Activation;

@@ -63,6 +63,7 @@ export {
   type ConvolutionStep,
   type ExtraBinaryCode,
   type ExtraUnaryCode,
+  type MatMulShape,
   type Operand,
   type PadStep,
   type Program,

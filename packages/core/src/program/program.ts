@@ -52,10 +52,8 @@ export interface MeanStep extends StepBase {
   channels: number;
 }
 
-export interface MatMulStep extends StepBase {
-  op: 'matMul';
-  a: ValueId;
-  b: Operand;
+/** Matrices `[batch] m × k` times `[batch] k × n`. */
+export interface MatMulShape {
   batch: number;
   m: number;
   k: number;
@@ -65,6 +63,12 @@ export interface MatMulStep extends StepBase {
   /** Elements from one batch entry to the next; 0 broadcasts. */
   aStride: number;
   bStride: number;
+}
+
+export interface MatMulStep extends StepBase, MatMulShape {
+  op: 'matMul';
+  a: ValueId;
+  b: Operand;
   bias: Float32Array | null;
   activation: Activation;
   leakyreluAlpha: number;
