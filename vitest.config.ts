@@ -36,6 +36,9 @@ export default defineConfig({
         setupFiles: ['test/support/dawn-setup.mjs'],
         globalSetup: ['test/support/shaders-setup.mjs'],
       }),
+      project('backend-cuda', 'packages/backend-cuda', {
+        globalSetup: ['test/support/emulation-setup.mjs'],
+      }),
       project('models', 'packages/models'),
       project('layers', 'packages/layers'),
       project('converter', 'packages/converter'),
