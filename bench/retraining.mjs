@@ -83,6 +83,7 @@ const ADAPT = {
   learningRate: 3e-4,
   augmentation: { zoom: 0.8, size: 192, mirror: true, mix: 0.5 },
 };
+const ADAM_FROM_SCRATCH = { optimizer: 'adam', epochs: 12, batchSize: 64, warmUp: 0.05 };
 const FLOAT_FASHION = fileURLToPath(
   new URL('../packages/models/training/fashion-mnist-resnet20.float32.safetensors', import.meta.url),
 );
@@ -117,7 +118,12 @@ const CASES = [
     scales: 'fitted',
   })),
   scratchCase('from scratch', {}),
-  scratchCase('from scratch with less decay', { learningRate: 4e-3, weightDecay: 0.01 }),
+  scratchCase('from scratch with Adam', { ...ADAM_FROM_SCRATCH, learningRate: 6e-3, weightDecay: 0.05 }),
+  scratchCase('from scratch with Adam and less decay', {
+    ...ADAM_FROM_SCRATCH,
+    learningRate: 4e-3,
+    weightDecay: 0.01,
+  }),
   { title: 'MobileNet v1 0.75, 2 bits', kind: 'mobilenet', bits: 2, blockSize: 32, scales: 'fitted' },
   { title: 'MobileNet v1 0.75, 4 bits', kind: 'mobilenet', bits: 4, blockSize: 32, scales: 'fitted' },
 ];

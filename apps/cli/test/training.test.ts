@@ -246,9 +246,14 @@ describe('finetune', () => {
     expect(run.err).toMatch(message);
   });
 
-  it('trains from scratch what the model is only the plan of', async () => {
+  it.each([
+    ['adam', '0.01'],
+    ['momentum', '0.05'],
+  ])('trains from scratch what the model is only the plan of, by %s', async (optimizer, rate) => {
     const run = await finetune(
-      's.safetensors',
+      `s-${optimizer}.safetensors`,
+      '--optimizer',
+      optimizer,
       '--model',
       quantized,
       '--from-scratch',
@@ -261,7 +266,7 @@ describe('finetune', () => {
       '--epochs',
       '12',
       '--rate',
-      '0.01',
+      rate,
       '--weight-decay',
       '0.1',
       '--json',

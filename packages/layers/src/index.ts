@@ -33,7 +33,13 @@ export {
   takeOptimizer,
   takeSnapshot,
 } from './training/checkpoint.js';
-export { cosineRate, type FinetuneOptions, finetune, type Teacher } from './training/finetune.js';
+export {
+  cosineRate,
+  type FinetuneOptions,
+  finetune,
+  type OptimizerName,
+  type Teacher,
+} from './training/finetune.js';
 export { featureLoss, labelLoss, logitLoss } from './training/losses.js';
 export { gradually, type Schedule, type ScheduleOptions } from './training/schedule.js';
 export {

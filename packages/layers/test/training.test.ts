@@ -173,35 +173,76 @@ describe('finetune', () => {
     expect(await run(2)).not.toBe(await run(1));
   });
 
-  test('ends after the step when asked to, and goes on from there', async () => {
-    const source = quarters(64, 3);
-    const options = { source, epochs: 2, batchSize: 16, learningRate: 1e-3, augmentation: { shift: 1 } };
-    const whole = new TrainableNetwork(quantized(floatNetwork(), 3));
-    await finetune(whole, options);
-    const parts = new TrainableNetwork(quantized(floatNetwork(), 3));
-    const stop = new AbortController();
-    const points: ResumePoint[] = [];
-    const first = await finetune(parts, {
-      ...options,
-      signal: stop.signal,
-      onStep: ({ step }) => step === 3 && stop.abort(),
-      onCheckpoint: async (point) => void points.push(point),
+  test.each(['adam', 'momentum'] as const)(
+    '%s ends after the step when asked to, and goes on from there',
+    async (optimizer) => {
+      const source = quarters(64, 3);
+      const augmentation = { shift: 1 };
+      const options = { source, epochs: 2, batchSize: 16, learningRate: 1e-3, augmentation, optimizer };
+      const whole = new TrainableNetwork(quantized(floatNetwork(), 3));
+      await finetune(whole, options);
+      const parts = new TrainableNetwork(quantized(floatNetwork(), 3));
+      const stop = new AbortController();
+      const points: ResumePoint[] = [];
+      const first = await finetune(parts, {
+        ...options,
+        signal: stop.signal,
+        onStep: ({ step }) => step === 3 && stop.abort(),
+        onCheckpoint: async (point) => void points.push(point),
+      });
+      expect(first).toMatchObject({ aborted: true, position: { step: 3 } });
+      const resumed = new TrainableNetwork(quantized(floatNetwork(), 3));
+      restoreSnapshot(resumed.state, await takeSnapshot(parts.state));
+      const steps: number[] = [];
+      const second = await finetune(resumed, {
+        ...options,
+        resume: points.at(-1)!,
+        onStep: ({ step }) => steps.push(step),
+      });
+      expect(steps).toEqual([4, 5, 6, 7, 8]);
+      expect(second.aborted).toBe(false);
+      // The very training that was not interrupted.
+      const [wanted, found] = await Promise.all([takeSnapshot(whole.state), takeSnapshot(resumed.state)]);
+      for (const [name, { values }] of wanted) expect(found.get(name)!.values, name).toEqual(values);
+      for (const network of [whole, parts, resumed]) network.dispose();
+    },
+  );
+
+  test('momentum moves weights in their own units by the rate, the gradient and what it moved before', async () => {
+    const source = quarters(16, 3);
+    const student = new TrainableNetwork(quantized(floatNetwork(), 4), {
+      float: floatNetwork(),
+      units: 'absolute',
     });
-    expect(first).toMatchObject({ aborted: true, position: { step: 3 } });
-    const resumed = new TrainableNetwork(quantized(floatNetwork(), 3));
-    restoreSnapshot(resumed.state, await takeSnapshot(parts.state));
-    const steps: number[] = [];
-    const second = await finetune(resumed, {
-      ...options,
-      resume: points.at(-1)!,
-      onStep: ({ step }) => steps.push(step),
-    });
-    expect(steps).toEqual([4, 5, 6, 7, 8]);
-    expect(second.aborted).toBe(false);
-    // The very training that was not interrupted.
-    const [wanted, found] = await Promise.all([takeSnapshot(whole.state), takeSnapshot(resumed.state)]);
-    for (const [name, { values }] of wanted) expect(found.get(name)!.values, name).toEqual(values);
-    for (const network of [whole, parts, resumed]) network.dispose();
+    const filter = () => student.state.get('linear/filter')!.dataSync().slice() as Float32Array;
+    const loss = tf.variableGrads(() => {
+      const length = SIDE * SIDE * 3;
+      const x = new Float32Array(16 * length);
+      // The order of the first epoch does not matter: the batch is all there is.
+      for (let n = 0; n < 16; n++) source.read(n, x.subarray(n * length, (n + 1) * length));
+      const logits = student.logits(tf.tensor4d(x, [16, SIDE, SIDE, 3]), { training: true });
+      const labels = tf.oneHot(
+        tf.tensor1d(
+          Array.from({ length: 16 }, (_, n) => n % 4),
+          'int32',
+        ),
+        4,
+      );
+      return tf.losses.softmaxCrossEntropy(labels, logits) as tf.Scalar;
+    }, student.trainable);
+    const name = student.state.get('linear/filter')!.name;
+    const gradient = loss.grads[name]!.dataSync();
+    const before = filter();
+    const learningRate = 0.01;
+    await finetune(student, { source, epochs: 1, batchSize: 16, optimizer: 'momentum', learningRate });
+    // Nesterov's first step: the gradient, and 0.9 of the momentum that it has just become.
+    const after = filter();
+    for (const [n, w] of before.entries()) {
+      expect(Math.abs(after[n]! - (w - learningRate * 1.9 * gradient[n]!))).toBeLessThan(1e-5);
+    }
+    // Something moved by more than that.
+    expect(Math.max(...after.map((w, n) => Math.abs(w - before[n]!)))).toBeGreaterThan(1e-4);
+    student.dispose();
   });
 
   test('a loss that is not finite names step and layer, and the last good weights are back', async () => {
@@ -239,6 +280,9 @@ describe('finetune', () => {
     await expect(
       finetune(student, { source: { ...source, label: () => 0 }, learningRate: -1 }),
     ).rejects.toThrow(/learningRate is -1/);
+    await expect(
+      finetune(student, { source: { ...source, label: () => 0 }, optimizer: 'sgd' as never }),
+    ).rejects.toThrow(/optimizer is 'sgd'; expected one of adam, momentum/);
     student.dispose();
   });
 });

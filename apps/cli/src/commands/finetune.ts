@@ -1,6 +1,13 @@
 import { quantizeNetwork } from '@dsconv/converter';
 import { InvalidArgumentError } from '@dsconv/core';
-import { finetune, freshNetwork, gradually, replaceHead, TrainableNetwork } from '@dsconv/layers';
+import {
+  finetune,
+  freshNetwork,
+  gradually,
+  type OptimizerName,
+  replaceHead,
+  TrainableNetwork,
+} from '@dsconv/layers';
 import type { Network } from '@dsconv/models';
 import { Option } from 'commander';
 import { useBackend } from '../backends.js';
@@ -27,6 +34,7 @@ interface FinetuneOptions extends TrainingOptions {
   batchNorm: 'frozen' | 'restored';
   fromScratch: boolean;
   weightDecay: number;
+  optimizer: OptimizerName;
   classes?: number;
 }
 
@@ -47,6 +55,11 @@ export const registerFinetune: RegisterCommand = (program, context) => {
     .option('--classes <n>', 'replace the classifier of a float model by one for a new task', integer)
     .option('--from-scratch', 'begin with random weights; of the model only the kind is used', false)
     .option('--weight-decay <number>', 'how fast filters shrink by themselves', positive, 0)
+    .addOption(
+      new Option('--optimizer <name>', 'momentum suits training from scratch, with a --rate such as 0.1')
+        .choices(['adam', 'momentum'])
+        .default('adam'),
+    )
     .addOption(
       new Option('--batch-norm <how>', 'folded as it is, or a layer of its own again')
         .choices(['frozen', 'restored'])
@@ -73,12 +86,14 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
   const open = (path: string, part: 'train' | 'test') => openLabelled(path, part, network, options, context);
   const training = await open(options.data, 'train');
   const validation = options.validate === undefined ? null : (await open(options.validate, 'test')).source;
-  const { scales, bitsByEpoch, weightDecay, fromScratch } = options;
+  const { scales, bitsByEpoch, weightDecay, fromScratch, optimizer } = options;
   // Random weights cannot learn without it.
   const batchNorm = fromScratch ? 'restored' : options.batchNorm;
   const schedule = bitsByEpoch && gradually({ bits: bitsByEpoch });
-  const student = new TrainableNetwork(network, { ...(float ? { float } : {}), scales, batchNorm });
+  const units = optimizer === 'momentum' ? 'absolute' : 'relative';
+  const student = new TrainableNetwork(network, { ...(float ? { float } : {}), scales, batchNorm, units });
   const extra = {
+    optimizer,
     weightDecay,
     ...(teacher ? { teacher } : {}),
     ...(schedule ? { schedule } : {}),
@@ -89,7 +104,7 @@ async function run(options: FinetuneOptions, context: Context): Promise<void> {
       student,
       training,
       scoreName: 'top-1',
-      settings: { command: 'finetune', batchNorm, bitsByEpoch, weightDecay, fromScratch },
+      settings: { command: 'finetune', batchNorm, bitsByEpoch, weightDecay, fromScratch, optimizer },
       train: (call) => finetune(student, { ...call, ...extra }),
     },
     options,

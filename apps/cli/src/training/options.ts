@@ -37,7 +37,7 @@ export function withTrainingOptions(
     .requiredOption('-o, --output <file>', 'safetensors file to write')
     .option('--validate <dir>', 'other pictures, to score every epoch on; the best one is kept')
     .option('--epochs <n>', 'times that every picture is seen', integer, epochs)
-    .option('--rate <number>', 'learning rate of Adam at its highest', positive, rate)
+    .option('--rate <number>', 'learning rate at its highest', positive, rate)
     .option('--batch <n>', 'pictures per step', integer, batch)
     .addOption(
       new Option('--scales <how>', 'what becomes of the scales')

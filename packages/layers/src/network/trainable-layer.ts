@@ -35,6 +35,8 @@ export interface LayerStart {
   /** Mantissa bits of the inputs, or null for float activations. */
   activationBits: number | null;
   scales: ScaleTraining;
+  /** Divides weights and scales by the size of their block. */
+  relativeUnits: boolean;
   /** Makes the folded batch normalization a layer of its own again, of whose statistics it is known. */
   restoreNorm: boolean;
 }
@@ -45,7 +47,7 @@ interface Quantized {
   /** Scales and shifts divided by `unit`, for the same reason as the filter is divided by `gain`. */
   kds: Variable;
   kdsBias: Variable | null;
-  /** Powers of two near the scales that training began with, in their shape. Not trained. */
+  /** Powers of two near the scales that training began with, or ones, in their shape. Not trained. */
   unit: Tensor;
   /** Shifters of the channels, which are not trained: a batch normalization or bias does what they do. */
   channels: { scale: Tensor; shift: Tensor | null } | null;
@@ -54,7 +56,7 @@ interface Quantized {
 export class TrainableLayer {
   /** Shadow weights divided by `gain`, so that a learning rate means the same for every block of every layer. */
   private readonly filter: Variable;
-  /** In the filter's shape: how large the weights are that share a scale with each, to a power of two. Not trained. */
+  /** In the filter's shape: how large the weights are that share a scale with each, to a power of two, or ones. Not trained. */
   private readonly gain: Tensor;
   private readonly bias: Variable | null;
   private readonly norm: BatchNorm | null;
@@ -75,7 +77,9 @@ export class TrainableLayer {
     const unshifted = channels ? unshift(values, channels) : values;
     const kind = spec.kind === 'depthwise' ? 'depthwise' : 'conv2d';
     const partition = this.quantized?.partition ?? partitionOf(kind, shape, shape[2], true);
-    const sizes = blockSizes(unshifted, partition);
+    const sizes = start.relativeUnits
+      ? blockSizes(unshifted, partition)
+      : new Float32Array(unshifted.length).fill(1);
     const whole = [...shape] as [number, number, number, number];
     this.gain = tensor4d(sizes, whole);
     this.filter = ownVariable(
@@ -100,7 +104,7 @@ export class TrainableLayer {
     const shapeOf = scaleShape(partition);
     const hasChannels = perBlock !== null && cds !== null;
     const kds = (perBlock ?? cds)!;
-    const units = kds.map((value) => powerOfTwo(Math.abs(value)));
+    const units = kds.map((value) => (this.start.relativeUnits ? powerOfTwo(Math.abs(value)) : 1));
     const relative = (values: Float32Array): Tensor =>
       tensor(
         values.map((value, n) => value / units[n]!),

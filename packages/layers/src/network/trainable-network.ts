@@ -27,6 +27,11 @@ export interface TrainableOptions {
    * them. Default 'frozen'.
    */
   batchNorm?: 'frozen' | 'restored';
+  /**
+   * What weights and scales are measured in while an optimizer moves them: 'relative' to the size of their block, so that one rate of Adam suits all, or 'absolute', as
+   * they are: what rates of gradient descent with momentum are told for. Default 'relative'.
+   */
+  units?: 'relative' | 'absolute';
 }
 
 /** Options of a forward pass. */
@@ -58,7 +63,7 @@ export class TrainableNetwork {
    * @throws InvalidArgumentError when `float` is another network or an option is unknown
    */
   constructor(network: Network, options: TrainableOptions = {}) {
-    const { float, scales = 'fitted', batchNorm = 'frozen' } = options;
+    const { float, scales = 'fitted', batchNorm = 'frozen', units = 'relative' } = options;
     if (!SCALE_TRAININGS.includes(scales)) {
       throw new InvalidArgumentError(`scales is '${scales}'; expected one of ${SCALE_TRAININGS.join(', ')}`);
     }
@@ -77,7 +82,8 @@ export class TrainableNetwork {
         const statistics = from?.statistics ?? own.statistics ?? null;
         const shadow = from && from.filter instanceof Float32Array ? from.filter : null;
         const start = { weights: { ...own, statistics }, shadow, activationBits, scales };
-        return [spec.name, new TrainableLayer(spec, { ...start, restoreNorm: batchNorm === 'restored' })];
+        const how = { relativeUnits: units === 'relative', restoreNorm: batchNorm === 'restored' };
+        return [spec.name, new TrainableLayer(spec, { ...start, ...how })];
       }),
     );
     this.norms = new Map(

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from '@dsconv/core';
 import {
   add,
   mul,
+  type Optimizer,
   train as optimizers,
   type Scalar,
   type Tensor2D,
@@ -12,6 +13,14 @@ import {
 import type { TrainableNetwork } from '../network/trainable-network.js';
 import { labelLoss, logitLoss } from './losses.js';
 import { type LossFunction, type TrainOptions, type TrainResult, train } from './train.js';
+
+/** Optimizers by name, with the rates that suit them. */
+const OPTIMIZERS = {
+  adam: { rate: 3e-3, make: (rate: number): Optimizer => optimizers.adam(rate) },
+  momentum: { rate: 0.1, make: (rate: number): Optimizer => optimizers.momentum(rate, 0.9, true) },
+};
+
+export type OptimizerName = keyof typeof OPTIMIZERS;
 
 /** Anything that computes logits. */
 export interface Teacher {
@@ -24,7 +33,9 @@ export interface FinetuneOptions
   epochs?: number;
   /** Default 64. */
   batchSize?: number;
-  /** Learning rate of Adam at its highest, relative to the size of the weights that share a scale; a cosine takes it down to 0. Default 3e-3. */
+  /** Adam, or gradient descent with Nesterov's momentum of 0.9, which generalizes better from random weights and is meant for `units: 'absolute'`. Default 'adam'. */
+  optimizer?: OptimizerName;
+  /** Learning rate at its highest, in the network's units; a cosine takes it down to 0. Default 3e-3 for Adam, 0.1 for momentum. */
   learningRate?: number;
   /** Share of the steps in which the rate rises from a tenth to its full value. Default 0. */
   warmUp?: number;
@@ -57,7 +68,14 @@ export function checkShare(value: number, name: string): void {
  * @throws DivergedError as `train`
  */
 export async function finetune(network: TrainableNetwork, options: FinetuneOptions): Promise<TrainResult> {
-  const { epochs = 3, batchSize = 64, learningRate = 3e-3, warmUp = 0 } = options;
+  const { epochs = 3, batchSize = 64, optimizer = 'adam', warmUp = 0 } = options;
+  if (!Object.hasOwn(OPTIMIZERS, optimizer)) {
+    throw new InvalidArgumentError(
+      `optimizer is '${optimizer}'; expected one of ${Object.keys(OPTIMIZERS).join(', ')}`,
+    );
+  }
+  const { rate, make } = OPTIMIZERS[optimizer];
+  const { learningRate = rate } = options;
   const { teacher, teacherShare = 0.5, labelSmoothing = 0, source } = options;
   checkShare(teacherShare, 'teacherShare');
   checkShare(labelSmoothing, 'labelSmoothing');
@@ -79,7 +97,7 @@ export async function finetune(network: TrainableNetwork, options: FinetuneOptio
     const both = add(mul(hard, 1 - teacherShare), mul(logitLoss(logits, wanted), teacherShare));
     return { loss: both as Scalar, logits };
   };
-  const made = optimizers.adam(learningRate);
+  const made = make(learningRate);
   try {
     return await train(network, {
       ...options,
