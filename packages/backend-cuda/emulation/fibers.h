@@ -1,0 +1,84 @@
+// One fiber per CUDA thread. Fibers change at barriers and at what a warp does together, nowhere else, in an order that EMU_SCHED chooses:
+//   0 round robin (the default), 1 the own warp first, 2 the same backwards and the last block first, 3 and more: at random by that seed.
+// EMU_EAGER: 0 asynchronous copies arrive when they are waited for (the default), 1 at once, 2 at random.
+#pragma once
+
+namespace emulation {
+
+struct Block;
+
+enum class State : unsigned char { ready, at_warp, at_block, done };
+
+/** What the lanes of a warp do together. */
+enum class Together : unsigned char { nothing, sync, shuffle, vote, mma, load_matrix };
+
+/** A thread. It lies at the upper end of its stack, so that code finds it without asking for anything. */
+struct Fiber {
+  void* stack_pointer;
+  Block* block;
+  uint3 thread;
+  int index, warp, lane;
+  State state;
+  /** While at_warp. */
+  Together together;
+  unsigned mask;
+  /** What a lane gives to the others, and gets. */
+  uint32_t in[8], out[4];
+  /** Copies not yet arrived, and the group that the next one belongs to. */
+  struct Copies* copies;
+  /** AddressSanitizer's. */
+  void* fake_stack;
+};
+
+struct Block {
+  uint3 index;
+  dim3 dim, grid;
+  void* dynamic_shared;
+};
+
+/** A power of two, to which stacks are aligned. */
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kStackBytes = size_t(1) << 19;
+#else
+constexpr size_t kStackBytes = size_t(1) << 17;
+#endif
+
+inline Fiber* current() {
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) | (kStackBytes - 1)) + 1;
+  return reinterpret_cast<Fiber*>(end - sizeof(Fiber));
+}
+
+/** Makes a kernel known by name. */
+struct Registration {
+  Registration(const char* name, size_t params_bytes, int max_threads, void (*body)(const void*));
+};
+
+/** Ends the launch with an error that names kernel, block and thread. */
+[[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+/** How many predicates of the block were set. */
+struct Votes { int set, of; };
+Votes meet_block(const char* file, int line, bool predicate);
+
+/**
+ * Waits for the lanes of the mask that have not returned. The last to come calls `compute` for all of them with the warp's first fiber's address by lane.
+ * A lane that has returned or does not exist is null.
+ */
+void meet_warp(Together what, unsigned mask, void (*compute)(Fiber* const (&lanes)[32]));
+
+void copy_async(void* to, const void* from, int bytes, bool valid);
+void copy_commit();
+void copy_wait(int pending);
+
+}  // namespace emulation
+
+#define threadIdx (::emulation::current()->thread)
+#define blockIdx (::emulation::current()->block->index)
+#define blockDim (::emulation::current()->block->dim)
+#define gridDim (::emulation::current()->block->grid)
+constexpr int warpSize = 32;
+
+#define __syncthreads() static_cast<void>(::emulation::meet_block(__FILE__, __LINE__, false))
+#define __syncthreads_count(predicate) (::emulation::meet_block(__FILE__, __LINE__, (predicate) != 0).set)
+#define __syncthreads_or(predicate) (::emulation::meet_block(__FILE__, __LINE__, (predicate) != 0).set > 0)
+#define __syncthreads_and(predicate) (::emulation::meet_block(__FILE__, __LINE__, (predicate) == 0).set == 0)
