@@ -55,6 +55,7 @@ export {
 } from './normalize-batch.js';
 export { compile, compilePlan, type Plan } from './plan.js';
 export { type Arena, type Lifetime, layOutArena } from './program/arena.js';
+export { chooseFormats, type FormatRules, type Formats } from './program/formats.js';
 export { fuse } from './program/fuse.js';
 export { lower } from './program/lower.js';
 export {

@@ -1,7 +1,9 @@
 /** From a program to a list of dispatches. They are described first, then memory is laid out, then bind groups are made. */
 import {
   type ConvolutionStep,
+  chooseFormats,
   DSConvFilter,
+  type Formats,
   type Operand,
   type Program,
   type Step,
@@ -21,7 +23,7 @@ import {
   variantOf,
 } from '../kernels/convolution.js';
 import { type ImageLayout, sameLayout } from '../layout/image.js';
-import { chooseFormats, type Formats, followsQuads, gridOf, readImage } from './formats.js';
+import { followsQuads, formatRules, gridOf, readImage } from './formats.js';
 import { Memory, type Place } from './memory.js';
 import { describeStep, type StepCall } from './steps.js';
 import { PlanWeights } from './weights.js';
@@ -38,7 +40,7 @@ export class PlanBuilder {
   private readonly values = new Map<ValueId, Value>();
   /** Dispatches that wait for their buffers. */
   private readonly pending: (() => Dispatch)[] = [];
-  private readonly formats: Formats;
+  private readonly formats: Formats<ImageLayout>;
   private readonly weights: PlanWeights;
 
   constructor(
@@ -46,7 +48,7 @@ export class PlanBuilder {
     readonly program: Program,
   ) {
     this.weights = new PlanWeights(state);
-    this.formats = chooseFormats(program);
+    this.formats = chooseFormats(program, formatRules);
     for (const value of program.inputs) {
       const float = this.memory.place(4 * program.sizes.get(value)!, -1);
       // The next run may be written while the last one is not read yet: neither inputs nor outputs share memory.
