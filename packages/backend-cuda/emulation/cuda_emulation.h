@@ -14,6 +14,9 @@
 
 #include "arithmetic.h"
 
+// Not among the words of types.h: the system's headers know it by another meaning.
+#define __noinline__ __attribute__((noinline))
+
 #define KERNEL(name, Params, threads)                                                                           \
   static void emulated_##name(const Params& p);                                                                 \
   static const ::emulation::Registration registration_of_##name(                                                \

@@ -7,21 +7,22 @@ namespace emulation {
 
 struct Block;
 
-enum class State : unsigned char { ready, at_warp, at_block, done };
+enum class FiberState : unsigned char { ready, at_warp, at_block, done };
 
 /** What the lanes of a warp do together. */
 enum class Together : unsigned char { nothing, sync, shuffle, vote, mma, load_matrix };
 
 /** A thread. It lies at the upper end of its stack, so that code finds it without asking for anything. */
-struct Fiber {
+struct alignas(16) Fiber {
   void* stack_pointer;
   Block* block;
   uint3 thread;
   int index, warp, lane;
-  State state;
+  FiberState state;
   /** While at_warp. */
   Together together;
   unsigned mask;
+  void (*compute)(Fiber* const (&lanes)[32]);
   /** What a lane gives to the others, and gets. */
   uint32_t in[8], out[4];
   /** Copies not yet arrived, and the group that the next one belongs to. */
@@ -61,10 +62,13 @@ struct Votes { int set, of; };
 Votes meet_block(const char* file, int line, bool predicate);
 
 /**
- * Waits for the lanes of the mask that have not returned. The last to come calls `compute` for all of them with the warp's first fiber's address by lane.
- * A lane that has returned or does not exist is null.
+ * Waits for the lanes of the mask that have not returned. The last to come calls `compute` for all of them. In its argument, lanes that have returned, do not
+ * exist or are not in the mask are null.
  */
 void meet_warp(Together what, unsigned mask, void (*compute)(Fiber* const (&lanes)[32]));
+
+/** What mma_s8_16x8x32 adds: `in` holds a and b, `out` becomes the products. */
+void multiply_s8_16x8x32(Fiber* const (&lanes)[32]);
 
 void copy_async(void* to, const void* from, int bytes, bool valid);
 void copy_commit();

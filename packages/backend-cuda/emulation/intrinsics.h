@@ -100,29 +100,7 @@ static inline void mma_s8_16x8x32(int (&d)[4], const uint32_t (&a)[4], const uin
   ::emulation::Fiber* me = ::emulation::current();
   memcpy(me->in, a, sizeof a);
   memcpy(me->in + 4, b, sizeof b);
-  ::emulation::meet_warp(::emulation::Together::mma, ~0u, [](::emulation::Fiber* const (&lanes)[32]) {
-    int16_t rows[16][32], columns[8][32];
-    // Fragments as PTX lays them out for m16n8k32.
-    const auto spread = [](int16_t* to, uint32_t word) {
-      for (int n = 0; n < 4; n++) to[n] = static_cast<int8_t>(word >> (8 * n));
-    };
-    for (const ::emulation::Fiber* lane : lanes) {
-      const int g = lane->lane / 4, depth = 4 * (lane->lane % 4);
-      spread(&rows[g][depth], lane->in[0]);
-      spread(&rows[g + 8][depth], lane->in[1]);
-      spread(&rows[g][depth + 16], lane->in[2]);
-      spread(&rows[g + 8][depth + 16], lane->in[3]);
-      spread(&columns[g][depth], lane->in[4]);
-      spread(&columns[g][depth + 16], lane->in[5]);
-    }
-    for (int i = 0; i < 16; i++) {
-      for (int j = 0; j < 8; j++) {
-        int sum = 0;
-        for (int k = 0; k < 32; k++) sum += rows[i][k] * columns[j][k];
-        lanes[(i % 8) * 4 + j / 2]->out[i / 8 * 2 + j % 2] = static_cast<uint32_t>(sum);
-      }
-    }
-  });
+  ::emulation::meet_warp(::emulation::Together::mma, ~0u, ::emulation::multiply_s8_16x8x32);
   // Sums that pass 2^31 wrap, as on the device.
   for (int n = 0; n < 4; n++) d[n] = static_cast<int>(static_cast<uint32_t>(d[n]) + me->out[n]);
 }

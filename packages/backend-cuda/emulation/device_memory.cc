@@ -1,0 +1,146 @@
+#include "device_memory.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "runtime.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(from, bytes) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(from, bytes) static_cast<void>(0)
+#endif
+
+namespace emulation {
+namespace {
+
+constexpr size_t kPage = 4096, kAlignment = 256;
+/** What surrounds an allocation within its own pages. */
+constexpr unsigned char kGuard = 0xc5;
+/** Freed allocations whose addresses are not given out again. */
+constexpr size_t kForbidden = 2048;
+
+size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
+/** Place of the first byte that is not the guard's, or -1. */
+std::ptrdiff_t first_change(const char* from, const char* to) {
+  for (const char* at = from; at < to; at++) {
+    if (static_cast<unsigned char>(*at) != kGuard) return at - from;
+  }
+  return -1;
+}
+
+}  // namespace
+
+uint64_t DeviceMemory::allocate(size_t bytes, size_t limit) {
+  const size_t taken = round_up(bytes, kAlignment);
+  if (bytes == 0 || taken > limit || used_ > limit - taken) return 0;
+  const size_t inner = round_up(taken, kPage), whole = inner + 2 * kPage;
+  void* pages = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return 0;
+  char* first = static_cast<char*>(pages) + kPage;
+  if (mprotect(first, inner, PROT_READ | PROT_WRITE) != 0) {
+    munmap(pages, whole);
+    return 0;
+  }
+  char* begin = first + inner - taken;
+  memset(first, kGuard, static_cast<size_t>(begin - first));
+  memset(begin, kPoison, bytes);
+  memset(begin + bytes, kGuard, taken - bytes);
+  ASAN_POISON_MEMORY_REGION(first, static_cast<size_t>(begin - first));
+  ASAN_POISON_MEMORY_REGION(begin + bytes, taken - bytes);
+  const uint64_t address = reinterpret_cast<uint64_t>(begin);
+  live_[address] = {bytes, static_cast<char*>(pages), whole};
+  used_ += taken;
+  return address;
+}
+
+bool DeviceMemory::free(uint64_t address) {
+  const auto found = live_.find(address);
+  if (found == live_.end()) return false;
+  used_ -= round_up(found->second.bytes, kAlignment);
+  forbid(address, found->second);
+  live_.erase(found);
+  return true;
+}
+
+void DeviceMemory::free_all() {
+  for (const auto& [address, allocation] : live_) forbid(address, allocation);
+  live_.clear();
+  used_ = 0;
+}
+
+void DeviceMemory::forbid(uint64_t address, const Allocation& allocation) {
+  ASAN_UNPOISON_MEMORY_REGION(allocation.pages, allocation.page_bytes);
+  mmap(allocation.pages, allocation.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  forbidden_.emplace_back(address, allocation);
+  if (forbidden_.size() > kForbidden) {
+    munmap(forbidden_.front().second.pages, forbidden_.front().second.page_bytes);
+    forbidden_.pop_front();
+  }
+}
+
+bool DeviceMemory::holds(uint64_t address, size_t bytes) const {
+  auto after = live_.upper_bound(address);
+  if (after == live_.begin()) return false;
+  const auto& [begin, allocation] = *std::prev(after);
+  const uint64_t offset = address - begin;
+  return offset <= allocation.bytes && bytes <= allocation.bytes - offset;
+}
+
+std::string DeviceMemory::describe(uint64_t address) const {
+  const auto within = [address](const Allocation& allocation) {
+    const uint64_t pages = reinterpret_cast<uint64_t>(allocation.pages);
+    return address >= pages && address < pages + allocation.page_bytes;
+  };
+  for (const auto& [begin, allocation] : live_) {
+    if (!within(allocation)) continue;
+    const auto offset = static_cast<int64_t>(address - begin);
+    return "offset " + std::to_string(offset) + " of an allocation of " + std::to_string(allocation.bytes) + " bytes";
+  }
+  for (const auto& [begin, allocation] : forbidden_) {
+    if (within(allocation)) return "in an allocation of " + std::to_string(allocation.bytes) + " bytes that was freed";
+  }
+  return "";
+}
+
+std::string DeviceMemory::damage(uint64_t address, const Allocation& allocation) {
+#ifdef __SANITIZE_ADDRESS__
+  // Who writes there has been reported already, and looking is forbidden too.
+  static_cast<void>(address);
+  static_cast<void>(allocation);
+  return "";
+#else
+  const char* begin = reinterpret_cast<const char*>(address);
+  const char* first = allocation.pages + kPage;
+  const char* end = allocation.pages + allocation.page_bytes - kPage;
+  std::ptrdiff_t at = first_change(first, begin);
+  if (at >= 0) {
+    at += first - begin;
+  } else if ((at = first_change(begin + allocation.bytes, end)) >= 0) {
+    at += static_cast<std::ptrdiff_t>(allocation.bytes);
+  } else {
+    return "";
+  }
+  return "wrote outside of an allocation of " + std::to_string(allocation.bytes) + " bytes, at offset " + std::to_string(at);
+#endif
+}
+
+std::string DeviceMemory::damage_near(uint64_t address) {
+  auto after = live_.upper_bound(address);
+  if (after == live_.begin()) return "";
+  const auto& [begin, allocation] = *std::prev(after);
+  return address - begin <= allocation.bytes ? damage(begin, allocation) : "";
+}
+
+std::string DeviceMemory::damage_anywhere() {
+  for (const auto& [address, allocation] : live_) {
+    const std::string found = damage(address, allocation);
+    if (!found.empty()) return found;
+  }
+  return "";
+}
+
+}  // namespace emulation
