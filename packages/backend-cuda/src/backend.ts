@@ -183,6 +183,11 @@ export class CudaBackend extends KernelBackend implements Launcher {
     return address;
   }
 
+  /** One more holder of memory that stays, so that it takes one more `free`. */
+  retain(address: number): void {
+    this.device.memory.retain(address);
+  }
+
   /** Gives memory back that launches so far may still use. Does nothing once the backend is disposed of, or the device lost. */
   free(address: number): void {
     this.device.memory.free(address);
@@ -280,6 +285,11 @@ export class CudaBackend extends KernelBackend implements Launcher {
     for (const action of this.onDispose.splice(0)) action();
     this.disposed = true;
     this.device.close();
+  }
+
+  /** Whether it can compute: neither disposed of, nor its device lost. */
+  get usable(): boolean {
+    return !this.disposed && this.device.usable;
   }
 
   private entry(dataId: DataId): TensorEntry {

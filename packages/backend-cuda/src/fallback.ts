@@ -42,9 +42,9 @@ export function fallbackKernels(present: ReadonlySet<string>): CudaKernel[] {
  * Runs a kernel on the CPU; also for the cases that a kernel of this backend leaves out. Waits for the device, and says so once for each kernel, unless
  * TensorFlow.js is in production mode.
  */
-export function runOnHost(
+export function runOnHost<A>(
   kernelName: string,
-  { inputs, backend, attrs }: KernelArguments,
+  { inputs, backend, attrs }: KernelArguments<A>,
 ): TensorInfo | TensorInfo[] {
   if (!warned.has(kernelName)) {
     warned.add(kernelName);

@@ -86,6 +86,19 @@ test('what is freed twice, or was never given, is told', () => {
   expect(() => memory.free(3)).toThrow('address 3 is freed');
 });
 
+test('a block with two holders is free when both gave it up', () => {
+  const memory = new Allocator(device);
+  const address = memory.allocate(1000);
+  memory.retain(address);
+  memory.retain(address);
+  memory.free(address);
+  memory.free(address);
+  expect(memory.inUse).toBe(1024);
+  memory.free(address);
+  expect(memory.inUse).toBe(0);
+  expect(() => memory.retain(address)).toThrow(`address ${address} is retained, but not in use`);
+});
+
 describe('the limit', () => {
   test('is nine tenths of what is free unless it is told', () => {
     expect(new Allocator(device).limit).toBe(Math.floor(90 * MIB));

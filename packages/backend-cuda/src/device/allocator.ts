@@ -41,6 +41,8 @@ export class Allocator {
   private readonly caching: boolean;
   /** Sizes of the blocks in use, by address. */
   private readonly used = new Map<number, number>();
+  /** How many hold a block beside the first, by address. */
+  private readonly holders = new Map<number, number>();
   /** Addresses of kept blocks, by size. */
   private readonly kept = new Map<number, number[]>();
   private usedBytes = 0;
@@ -83,11 +85,24 @@ export class Allocator {
     return address;
   }
 
+  /** One more holder of a block: it is free only after as many calls of `free`. */
+  retain(address: number): void {
+    if (address === 0 || this.disposed) return;
+    if (!this.used.has(address)) throw new RangeError(`address ${address} is retained, but not in use`);
+    this.holders.set(address, (this.holders.get(address) ?? 0) + 1);
+  }
+
   /** Gives a block back. After `dispose` there is nothing to give back, and the call does nothing. */
   free(address: number): void {
     if (address === 0 || this.disposed) return;
     const size = this.used.get(address);
     if (size === undefined) throw new RangeError(`address ${address} is freed, but not in use`);
+    const others = this.holders.get(address) ?? 0;
+    if (others > 0) {
+      if (others === 1) this.holders.delete(address);
+      else this.holders.set(address, others - 1);
+      return;
+    }
     this.used.delete(address);
     this.usedBytes -= size;
     if (!this.caching) {

@@ -41,6 +41,11 @@ export class CudaDevice {
     );
   }
 
+  /** Whether the driver can still be asked for anything. */
+  get usable(): boolean {
+    return !this.closed && this.lost === null;
+  }
+
   /** @throws DeviceLostError when there is no device any more */
   alive(): void {
     if (this.lost === null) return;
