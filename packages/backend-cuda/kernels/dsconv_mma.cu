@@ -1,0 +1,48 @@
+// The tiles of dsconv2d on tensor cores; src/dsconv/tiles.ts has the same table and chooses among them.
+#include "kernel.h"
+#include "params/dsconv.h"
+#include "dsconv_mma.cuh"
+
+#define DSCONV_KERNEL(name, Tile, converts, shifted)      \
+  KERNEL(name, DsconvParams, Tile::threads) {             \
+    DYN_SMEM(unsigned char, shared);                      \
+    dsconv2d_tile<Tile, converts, shifted>(p, shared);    \
+  }
+
+using Tile128x128 = MmaTile<128, 128, 2, 4, 4>;
+using Tile128x64 = MmaTile<128, 64, 2, 2, 4>;
+using Tile64x64 = MmaTile<64, 64, 2, 2, 4>;
+using Tile64x32 = MmaTile<64, 32, 2, 2, 4>;
+
+DSCONV_KERNEL(dsconv2d_128x128, Tile128x128, false, false)
+DSCONV_KERNEL(dsconv2d_128x64, Tile128x64, false, false)
+DSCONV_KERNEL(dsconv2d_64x64, Tile64x64, false, false)
+DSCONV_KERNEL(dsconv2d_64x32, Tile64x32, false, false)
+// Blocks whose sums may reach 2^22, and filters with shifters, which are rare, have one tile.
+DSCONV_KERNEL(dsconv2d_converting, Tile64x64, true, false)
+DSCONV_KERNEL(dsconv2d_shifted, Tile64x64, true, true)
+
+/** Adds the parts of the depth, in their order, and finishes 32 pixels by 64 channels of a group. */
+KERNEL(dsconv2d_finish, DsconvParams, 256) {
+  constexpr int rows = 32, columns = 64, stride = columns + 4;
+  __shared__ float tile[rows * stride];
+  const int tiles = (p.groupOutputs + columns - 1) / columns;
+  const int group = static_cast<int>(blockIdx.y) / tiles;
+  const int first = (static_cast<int>(blockIdx.y) - group * tiles) * columns;
+  const int firstPixel = static_cast<int>(blockIdx.x) * rows;
+  const size_t width = static_cast<size_t>(p.groups) * p.paddedOutputs;
+  for (int at = threadIdx.x; at < rows * columns / 4; at += blockDim.x) {
+    const int row = at / (columns / 4), column = at % (columns / 4) * 4;
+    float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    if (firstPixel + row < p.pixels && first + column < p.paddedOutputs) {
+      const float* from = p.partial + (firstPixel + row) * width + static_cast<size_t>(group) * p.paddedOutputs + first + column;
+      for (int split = 0; split < p.splits; split++) {
+        const float4 part = *reinterpret_cast<const float4*>(from + split * width * p.pixels);
+        sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
+      }
+    }
+    *reinterpret_cast<float4*>(tile + row * stride + column) = sum;
+  }
+  __syncthreads();
+  write_tile<columns>(p, tile, stride, rows, group, first, [&](int row) { return firstPixel + row < p.pixels ? firstPixel + row : -1; });
+}

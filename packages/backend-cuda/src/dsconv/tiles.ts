@@ -1,0 +1,136 @@
+/** The tiles of dsconv2d on tensor cores, and which of them serves a convolution. */
+import type { ConvGeometry } from '@dsconv/core';
+import { CHUNK } from '../layout/image.js';
+import { type ContainerBits, chunksOf, OUTPUTS, STEP_CHUNKS } from '../layout/pack-filter.js';
+
+/** A kernel of dsconv_mma.cu. */
+export interface Tile {
+  kernel: string;
+  /** Pixels and channels of a tile. */
+  pixels: number;
+  channels: number;
+  threads: number;
+  /** Steps in shared memory. */
+  stages: number;
+  /** Rows of the epilogue's turn. */
+  epilogueRows: number;
+  /** Blocks of threads for which a multiprocessor has registers. */
+  resident: number;
+  /** Products per time and multiprocessor, where there is enough to do; the largest tile has 1. */
+  rate: number;
+}
+
+const LARGE: Omit<Tile, 'kernel' | 'pixels' | 'channels' | 'threads' | 'resident' | 'rate'> = {
+  stages: 4,
+  epilogueRows: 32,
+};
+
+/** The same table as in dsconv_mma.cu. */
+export const TILES: readonly Tile[] = [
+  { kernel: 'dsconv2d_128x128', pixels: 128, channels: 128, threads: 256, resident: 1, rate: 1, ...LARGE },
+  { kernel: 'dsconv2d_128x64', pixels: 128, channels: 64, threads: 128, resident: 2, rate: 0.95, ...LARGE },
+  { kernel: 'dsconv2d_64x64', pixels: 64, channels: 64, threads: 128, resident: 4, rate: 0.8, ...LARGE },
+  { kernel: 'dsconv2d_64x32', pixels: 64, channels: 32, threads: 128, resident: 5, rate: 0.6, ...LARGE },
+];
+
+/** The tile of blocks whose sums may reach 2^22, and of filters with shifters. */
+const RARE = { pixels: 64, channels: 64, threads: 128, resident: 3, rate: 0.5, ...LARGE };
+export const CONVERTING: Tile = { kernel: 'dsconv2d_converting', ...RARE };
+export const SHIFTED: Tile = { kernel: 'dsconv2d_shifted', ...RARE };
+
+/** What of a device the choice depends on. */
+export interface TileDevice {
+  multiprocessors: number;
+  /** Bytes that a block of threads may have. */
+  sharedMemoryPerBlock: number;
+}
+
+/** What of a filter it depends on. */
+export interface TileFilter {
+  bits: ContainerBits;
+  halfScales: boolean;
+  shifted: boolean;
+  /** |P| as the tensor cores see it, weights in the uppermost bits of bytes, reaches 2^22. */
+  converts: boolean;
+}
+
+/** A tile, and in how many parts the depth is cut so that all multiprocessors have something to do. */
+export interface TileChoice {
+  tile: Tile;
+  splits: number;
+  /** Chunks of a part; a multiple of whole blocks and of whole steps. */
+  splitChunks: number;
+}
+
+/** Dynamic shared memory of a block, as dsconv_mma.cuh lays it out: steps, and in their place the tile of the epilogue. */
+export function sharedBytes(tile: Tile, filter: TileFilter): number {
+  const weights = (tile.channels / OUTPUTS) * 128 * filter.bits;
+  const columns = STEP_CHUNKS * tile.channels * ((filter.halfScales ? 2 : 4) + (filter.shifted ? 4 : 0));
+  const step = tile.pixels * CHUNK * STEP_CHUNKS + weights + STEP_CHUNKS * tile.pixels * 4 + columns;
+  return Math.max(tile.stages * step, tile.epilogueRows * (tile.channels + 8) * 4);
+}
+
+/** The largest |P| in units of the accumulators: weights are the uppermost bits of bytes, mantissas at most 2^(bits-1) - 1. */
+export function convertsSums(blockSize: number, activationBits: number): boolean {
+  return blockSize * 128 * (2 ** (activationBits - 1) - 1) >= 2 ** 22;
+}
+
+/** Chunks after which a part of the depth may end: at the end of a block and of a step. */
+function splitUnit(blockChunks: number, groupChunks: number): number {
+  const unit = groupChunks % blockChunks === 0 ? blockChunks : groupChunks;
+  return unit % STEP_CHUNKS === 0 ? unit : unit * STEP_CHUNKS;
+}
+
+const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
+
+/** What writing and adding up one part of an output costs, in products. */
+const SPLIT_COST = 64;
+
+/** The tile that is expected to be through first. Pure, and the same for equal arguments. */
+export function chooseTile(
+  geometry: ConvGeometry,
+  blockSize: number,
+  filter: TileFilter,
+  device: TileDevice,
+): TileChoice {
+  const { batch, outHeight, outWidth, outChannels, kernelHeight, kernelWidth, inChannels, groups } = geometry;
+  const taps = kernelHeight * kernelWidth;
+  const depth = inChannels / groups;
+  const chunks = chunksOf(taps, depth, blockSize);
+  const total = taps * chunks.group;
+  const pixels = batch * outHeight * outWidth;
+  const unit = splitUnit(chunks.block, chunks.group);
+  const tiles = filter.shifted ? [SHIFTED] : filter.converts ? [CONVERTING] : TILES;
+  let best: TileChoice | null = null;
+  let least = Number.POSITIVE_INFINITY;
+  for (const tile of tiles) {
+    if (sharedBytes(tile, filter) > device.sharedMemoryPerBlock) continue;
+    const blocks = Math.ceil(pixels / tile.pixels) * groups * Math.ceil(outChannels / groups / tile.channels);
+    for (const wanted of SPLITS) {
+      const splitChunks = Math.max(1, Math.ceil(total / unit / wanted)) * unit;
+      const splits = Math.ceil(total / splitChunks);
+      if (splits !== wanted) continue;
+      const time = timeOf(tile, blocks * splits, splitChunks, device.multiprocessors);
+      const adding =
+        splits === 1 ? 0 : (SPLIT_COST * pixels * outChannels * (splits + 1)) / device.multiprocessors;
+      if (time + adding < least) {
+        least = time + adding;
+        best = { tile, splits, splitChunks };
+      }
+    }
+  }
+  if (best === null)
+    throw new RangeError(`no tile fits ${device.sharedMemoryPerBlock} bytes of shared memory`);
+  return best;
+}
+
+/** Products that a multiprocessor must do one after the other, in those of the largest tile. */
+function timeOf(tile: Tile, blocks: number, chunks: number, multiprocessors: number): number {
+  const perMultiprocessor = Math.ceil(blocks / multiprocessors);
+  const together = Math.min(tile.resident, perMultiprocessor);
+  // Two warps per scheduler hide what one waits for; fewer leave gaps.
+  const busy = Math.min(1, (together * tile.threads) / 256);
+  // The ring is filled and the epilogue written once per tile.
+  const products = tile.pixels * tile.channels * (chunks * CHUNK + 192);
+  return (perMultiprocessor * products) / (tile.rate * (0.4 + 0.6 * busy));
+}
