@@ -54,15 +54,20 @@ __device__ __forceinline__ float half_to_float(uint16_t h) {
 /** Codes of src/dsconv/epilogue.ts. */
 constexpr int DSCONV_RELU = 1, DSCONV_RELU6 = 2, DSCONV_SILU = 3, DSCONV_LEAKYRELU = 4, DSCONV_PRELU = 5;
 
-/** NaN stays NaN: no comparison with it is true. */
+/** Where exp(-v) nears infinity, exp(v) serves; for -infinity a product would be NaN. */
+__device__ __forceinline__ float dsconv_silu(float v) {
+  return v < -80.0f ? (v < -120.0f ? 0.0f : v * expf(v)) : v / (1.0f + expf(-v));
+}
+
+/** All but silu. NaN stays NaN: no comparison with it is true. */
+__device__ __forceinline__ float dsconv_bend(float v, int activation, float slope) {
+  const bool clamps = activation == DSCONV_RELU || activation == DSCONV_RELU6;
+  const bool bends = activation == DSCONV_LEAKYRELU || activation == DSCONV_PRELU;
+  if (clamps && v <= 0.0f) v = 0.0f;
+  if (activation == DSCONV_RELU6 && v > 6.0f) v = 6.0f;
+  return bends && v < 0.0f ? slope * v : v;
+}
+
 __device__ __forceinline__ float dsconv_activate(float v, int activation, float slope) {
-  switch (activation) {
-    case DSCONV_RELU: return v <= 0.0f ? 0.0f : v;
-    case DSCONV_RELU6: return v <= 0.0f ? 0.0f : v > 6.0f ? 6.0f : v;
-    // Where exp(-v) nears infinity its reciprocal is exact enough; for -infinity the product would be NaN.
-    case DSCONV_SILU: return v < -80.0f ? (v < -120.0f ? 0.0f : v * expf(v)) : v / (1.0f + expf(-v));
-    case DSCONV_LEAKYRELU:
-    case DSCONV_PRELU: return v < 0.0f ? slope * v : v;
-    default: return v;
-  }
+  return activation == DSCONV_SILU ? dsconv_silu(v) : dsconv_bend(v, activation, slope);
 }

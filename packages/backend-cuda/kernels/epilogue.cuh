@@ -57,10 +57,16 @@ struct EpilogueQuad {
       const float scale = p.residualScales[static_cast<size_t>(pixel) * p.residualBlocks + residualBlock] * SCALE_RESTORED;
       for (int n = 0; n < 4; n++) r[n] = static_cast<float>(static_cast<int8_t>(m >> (8 * n))) * scale;
     }
-    for (int n = 0; n < 4; n++) {
-      const float y = v[n] + bias[n] + r[n];
-      v[n] = n < count ? dsconv_activate(y, p.activation, slope[n]) : 0.0f;
+    for (int n = 0; n < 4; n++) v[n] = dsconv_bend(v[n] + bias[n] + r[n], p.activation, slope[n]);
+    if (p.activation == DSCONV_SILU) {
+      // The code of exp once, not four times: the numbers go around.
+#pragma unroll 1
+      for (int n = 0; n < 4; n++) {
+        const float y = dsconv_silu(v[0]);
+        v[0] = v[1], v[1] = v[2], v[2] = v[3], v[3] = y;
+      }
     }
+    for (int n = 0; n < 4; n++) v[n] = n < count ? v[n] : 0.0f;
   }
 };
 

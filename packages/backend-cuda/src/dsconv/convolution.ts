@@ -11,6 +11,7 @@ import {
   finishingColumns,
   type KernelChoice,
   type KernelTarget,
+  roundsInput,
 } from './kernel-choice.js';
 import { launchQuantize, launchRound } from './round.js';
 
@@ -43,14 +44,14 @@ export function launchConvolution(
   operands: ConvolutionOperands,
 ): void {
   const { image, readsImage } = call;
-  if (image !== null && !readsImage) {
+  const choice = chooseKernel(targetOf(launcher), call);
+  if (image !== null && !readsImage && !roundsInput(call, choice)) {
     launcher.temporary(image.byteLength, (input) => {
       launchQuantize(launcher, image, operands.input, input);
       launchConvolution(launcher, { ...call, readsImage: true }, { ...operands, input });
     });
     return;
   }
-  const choice = chooseKernel(targetOf(launcher), call);
   if (finishesItself(call, choice)) launchChosen(launcher, call, operands, choice);
   else launchAndRound(launcher, call, operands, choice);
 }
@@ -94,9 +95,27 @@ function launchChosen(
       threads: PLAIN_THREADS,
       params: packDsconv(params),
     });
-    return;
+  } else if (choice.kind === 'window') {
+    launchWindows(launcher, call, params, choice);
+  } else {
+    launchTiles(launcher, params, choice);
   }
-  launchTiles(launcher, params, choice);
+}
+
+function launchWindows(
+  launcher: Launcher,
+  { geometry: { batch, outChannels } }: ConvolutionCall,
+  params: DsconvParams,
+  { kernel, threads, sharedBytes, columns, ...tiles }: KernelChoice & { kind: 'window' },
+): void {
+  const { tileHeight, tileWidth, tilesAcross, tilesDown } = tiles;
+  launcher.launch({
+    kernel,
+    grid: [batch * tilesDown * tilesAcross, Math.ceil(outChannels / columns)],
+    threads,
+    sharedBytes,
+    params: packDsconv({ ...params, tileHeight, tileWidth, tilesAcross, tilesDown }),
+  });
 }
 
 function launchTiles(

@@ -1,10 +1,9 @@
 /** Which kernel serves a convolution. */
-
 import type { CudaTier } from '../device/launch.js';
 import { MOST_SCALE } from '../layout/pack-filter.js';
 import type { ConvolutionCall } from './call.js';
-import type { TileDevice } from './tiles.js';
-import { chooseTile, convertsSums, sharedBytes, type TileChoice } from './tiles.js';
+import { chooseTile, convertsSums, sharedBytes, type TileChoice, type TileDevice } from './tiles.js';
+import { chooseDepthwise, chooseDirect, depthwiseRoundsInput, type WindowChoice } from './windows.js';
 
 /** What the choice depends on beside the call. */
 export interface KernelTarget {
@@ -14,18 +13,24 @@ export interface KernelTarget {
 
 /**
  * - mma: tensor cores
- * - plain: one output per thread, `kernel` says which
+ * - window: rectangles of pixels, for few input channels and depthwise convolutions
+ * - plain: one output per thread
  */
 export type KernelChoice =
   | ({ kind: 'mma'; sharedBytes: number } & TileChoice)
+  | ({ kind: 'window' } & WindowChoice)
   | { kind: 'plain'; kernel: string };
 
 export function chooseKernel({ tier, device }: KernelTarget, call: ConvolutionCall): KernelChoice {
-  const { filter, image, depthwise, geometry } = call;
+  const { filter, image, depthwise, multiplier, geometry } = call;
   if (filter.form === 'float' || image === null) return { kind: 'plain', kernel: 'dsconv2d_float' };
-  if (depthwise) return { kind: 'plain', kernel: 'ds_depthwise_naive' };
-  if (tier === 'naive' || filter.largestScale > MOST_SCALE || filter.form === 'rows') {
-    return { kind: 'plain', kernel: 'dsconv2d_naive' };
+  const plain = { kind: 'plain', kernel: depthwise ? 'ds_depthwise_naive' : 'dsconv2d_naive' } as const;
+  if (tier === 'naive' || filter.largestScale > MOST_SCALE) return plain;
+  if (filter.form === 'rows') {
+    const window = depthwise
+      ? chooseDepthwise(geometry, multiplier, image, device)
+      : chooseDirect(geometry, filter, image, device);
+    return window === null ? plain : { kind: 'window', ...window };
   }
   const like = {
     bits: filter.bits,
@@ -37,9 +42,17 @@ export function chooseKernel({ tier, device }: KernelTarget, call: ConvolutionCa
   return { kind: 'mma', ...choice, sharedBytes: sharedBytes(choice.tile, like) };
 }
 
+/** Whether the kernel reads float32 and rounds it itself. */
+export function roundsInput({ image, depthwise }: ConvolutionCall, choice: KernelChoice): boolean {
+  if (image === null) return true;
+  if (choice.kind !== 'window') return false;
+  return !depthwise || depthwiseRoundsInput(image, choice.columns);
+}
+
 /** Channels of a tile whose threads finish it together, or 0 where each output is finished alone. */
 export function finishingColumns(choice: KernelChoice): number {
   if (choice.kind === 'plain') return 0;
+  if (choice.kind === 'window') return choice.columns;
   return choice.splits > 1 ? FINISH.channels : choice.tile.channels;
 }
 
