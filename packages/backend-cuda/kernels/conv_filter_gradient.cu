@@ -2,61 +2,24 @@
 // that blocks share them.
 #include "kernel.h"
 #include "params/conv.h"
+#include "conv_pixels.cuh"
 #include "gemm_matrix.cuh"
 #include "gemm_store.cuh"
 
 namespace {
 
-/** A pixel of dy that moves on, and where its picture begins in x. */
-struct OutputPixel {
-  const float* picture;
-  int y, x;
-
-  __device__ __forceinline__ OutputPixel(const ConvFilterGradientParams& p, int pixel) {
-    const int row = pixel / p.outWidth;
-    x = pixel % p.outWidth;
-    y = row % p.outHeight;
-    picture = p.x + static_cast<long long>(row / p.outHeight) * p.inHeight * p.inWidth * p.inChannels;
-  }
-
-  __device__ __forceinline__ void advance(const ConvFilterGradientParams& p, int pixels) {
-    x += pixels;
-    while (x >= p.outWidth) {
-      x -= p.outWidth;
-      if (++y == p.outHeight) {
-        y = 0;
-        picture += static_cast<long long>(p.inHeight) * p.inWidth * p.inChannels;
-      }
-    }
-  }
-};
-
-/** A tap and a channel, and how far the tap lies from where the window begins. */
-struct Weight {
-  int offsetY, offsetX, channel;
-
-  __device__ __forceinline__ Weight(const ConvFilterGradientParams& p, int row) {
-    const int tap = row / p.inChannels;
-    channel = row % p.inChannels;
-    offsetY = tap / p.kernelWidth * p.dilationHeight - p.padTop;
-    offsetX = tap % p.kernelWidth * p.dilationWidth - p.padLeft;
-  }
-
-  /** Where it reads a pixel's picture, or -1 outside. */
-  __device__ __forceinline__ int offset(const ConvFilterGradientParams& p, const OutputPixel& pixel) const {
-    const int y = pixel.y * p.strideHeight + offsetY, x = pixel.x * p.strideWidth + offsetX;
-    const bool inside = static_cast<unsigned>(y) < static_cast<unsigned>(p.inHeight) && static_cast<unsigned>(x) < static_cast<unsigned>(p.inWidth);
-    return inside ? (y * p.inWidth + x) * p.inChannels + channel : -1;
-  }
-};
+/** The weight of a row. */
+__device__ __forceinline__ Weight<ConvFilterGradientParams> weight_of(const ConvFilterGradientParams& p, int row) {
+  return {p, row / p.inChannels, row % p.inChannels};
+}
 
 __device__ __forceinline__ int rows_of(const ConvFilterGradientParams& p) { return p.kernelHeight * p.kernelWidth * p.inChannels; }
 
 template <class S, bool VECTOR>
 struct FilterGradientOperands {
   const ConvFilterGradientParams& p;
-  OutputPixel pixel;
-  Weight weight;
+  OutputPixel<ConvFilterGradientParams> pixel;
+  Weight<ConvFilterGradientParams> weight;
   int row, left;
   int place;
   GemmQuad a;
@@ -68,7 +31,7 @@ struct FilterGradientOperands {
   __device__ __forceinline__ FilterGradientOperands(const ConvFilterGradientParams& p, const GemmBlock& block, int first, int end)
       : p(p),
         pixel(p, first + depth()),
-        weight(p, block.m0 + column()),
+        weight(weight_of(p, block.m0 + column())),
         row(block.m0 + column()),
         left(row < rows_of(p) ? end - first - depth() : 0),
         place(depth() * S::A_ROW + column()),
@@ -83,7 +46,7 @@ struct FilterGradientOperands {
       } else {
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-          const int offset = row + j < rows_of(p) ? Weight(p, row + j).offset(p, pixel) : -1;
+          const int offset = row + j < rows_of(p) ? weight_of(p, row + j).offset(p, pixel) : -1;
           if (offset >= 0) a.v[j] = pixel.picture[offset];
         }
       }
@@ -101,8 +64,8 @@ struct FilterGradientOperands {
 
 /** The sum over the pixels first to end for one weight, without those whose tap lies outside. */
 __device__ float sum_of(const ConvFilterGradientParams& p, int row, int output, int first, int end) {
-  const Weight weight(p, row);
-  OutputPixel pixel(p, first);
+  const auto weight = weight_of(p, row);
+  OutputPixel<ConvFilterGradientParams> pixel(p, first);
   float sum = 0.0f;
   for (int n = first; n < end; n++) {
     const int offset = weight.offset(p, pixel);

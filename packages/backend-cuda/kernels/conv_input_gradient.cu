@@ -39,7 +39,8 @@ struct PixelClass {
     return (depth + GEMM_DEPTH - 1) / GEMM_DEPTH * GEMM_DEPTH;
   }
   __device__ __forceinline__ PatchSource source(const ConvInputGradientParams& p) const {
-    return {p.outHeight, p.outWidth, p.outChannels, p.outChannels, x.taps, -p.dilationHeight, -p.dilationWidth};
+    // A class that no tap reaches has no depths, but its rows are taken apart like others.
+    return {p.outHeight, p.outWidth, p.outChannels, p.outChannels, max(x.taps, 1), -p.dilationHeight, -p.dilationWidth};
   }
   /** Floats of the filter before those of a tap. */
   __device__ __forceinline__ int weights(const ConvInputGradientParams& p, int tap) const {
