@@ -15,6 +15,7 @@ import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import type { GpuState } from './gpu/state.js';
 import {
   convolutionVariant,
+  depthwiseRowVariant,
   depthwiseVariant,
   floatVariant,
   type GpuTier,
@@ -23,12 +24,22 @@ import {
 } from './gpu/variants.js';
 import { dsconvKernels } from './kernels/dsconv.js';
 
-interface VariantTest {
-  variant: Variant;
+/** The case of a variant. */
+export interface KnownCase {
   kind: FilterKind;
   bits: 2 | 4 | 8;
   shift: boolean;
+  /** Whether activations are float32. */
   float: boolean;
+  /** Convolutions: output channels. Depthwise: channels. */
+  outputs?: number;
+  /** Width of the window, and columns from one output to the next. */
+  width?: number;
+  stride?: number;
+}
+
+interface VariantTest extends KnownCase {
+  variant: Variant;
 }
 
 const WIDTHS = [2, 4, 8] as const;
@@ -37,7 +48,7 @@ const WIDTHS = [2, 4, 8] as const;
 function tierTests(tier: GpuTier): VariantTest[] {
   return WIDTHS.flatMap((bits) =>
     [false, true].map((shift) => ({
-      variant: convolutionVariant(tier),
+      variant: convolutionVariant(tier, shift),
       kind: 'conv2d' as const,
       bits,
       shift,
@@ -54,9 +65,19 @@ function commonTests(): VariantTest[] {
       { ...base, variant: floatVariant(false), kind: 'conv2d', bits },
       { ...base, variant: depthwiseVariant(true), kind: 'depthwise', bits },
       { ...base, variant: depthwiseVariant(false), kind: 'depthwise', bits, float: false },
+      ...rowTests(bits),
     ]),
     { ...base, variant: floatVariant(true), kind: 'conv2d', bits: 4, shift: true },
   ];
+}
+
+function rowTests(bits: KnownCase['bits']): VariantTest[] {
+  return ([1, 2] as const).flatMap((stride) =>
+    [true, false].map((float) => ({
+      ...{ kind: 'depthwise' as const, bits, shift: false, float, width: 3, stride },
+      variant: depthwiseRowVariant(float, stride),
+    })),
+  );
 }
 
 /**
@@ -99,7 +120,7 @@ export async function testCommon(state: GpuState): Promise<void> {
 }
 
 /** Whole numbers from -`most` to `most`, the same every time. */
-function integers(length: number, most: number, seed: number): Float32Array {
+export function integers(length: number, most: number, seed: number): Float32Array {
   let s = seed;
   return Float32Array.from({ length }, () => {
     s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
@@ -133,12 +154,19 @@ async function failureOf(state: GpuState, test: VariantTest): Promise<string | n
   return `shader '${test.variant.key}' computes ${found[at]} for output ${at} of its known case; expected ${wanted[at]}`;
 }
 
-function attributesOf({ kind, bits, shift, float }: VariantTest): DSConvAttributes {
+export function attributesOf({
+  kind,
+  bits,
+  shift,
+  float,
+  outputs = kind === 'depthwise' ? 44 : 6,
+  width = 2,
+  stride = 2,
+}: KnownCase): DSConvAttributes {
   const depthwise = kind === 'depthwise';
-  const channels = 44;
-  const shape: [number, number, number, number] = [3, 2, channels, depthwise ? 1 : 6];
-  const outputs = depthwise ? channels : shape[3];
-  const blocks = 6 * 2 * outputs;
+  const channels = depthwise ? outputs : 44;
+  const shape: [number, number, number, number] = [3, width, channels, depthwise ? 1 : outputs];
+  const blocks = 3 * width * 2 * outputs;
   const powers = (length: number, seed: number) => ({
     format: 'float32' as const,
     data: integers(length, 2, seed).map((power) => 2 ** power),
@@ -153,9 +181,9 @@ function attributesOf({ kind, bits, shift, float }: VariantTest): DSConvAttribut
     filter: DSConvFilter.fromIntegers({ kind, shape, bits, blockSize: 32, ...scales }, q),
     geometry: resolveGeometry({
       inputShape: [1, 5, 6, channels],
-      kernelSize: [3, 2],
+      kernelSize: [3, width],
       outChannels: outputs,
-      strides: [1, 2],
+      strides: [1, stride],
       pad: [
         [1, 1],
         [0, 1],

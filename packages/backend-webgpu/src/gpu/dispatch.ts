@@ -35,13 +35,13 @@ export interface CallOperands {
   image: Slice | null;
 }
 
-/** A convolution of so many output pixels, with so many quads of output channels in each of its groups. */
+/** A convolution of so many output pixels in rows of that width, with so many quads of output channels in each of its groups. */
 export function callDispatch(
   gpu: Gpu,
   variant: ConvolutionVariant,
   block: Uint32Array<ArrayBuffer>,
   operands: CallOperands,
-  { pixels, groupQuads, groups }: { pixels: number; groupQuads: number; groups: number },
+  size: { pixels: number; outWidth: number; groupQuads: number; groups: number },
 ): Dispatch {
   const { device, buffers } = gpu;
   const none = buffers.dummy(0);
@@ -57,13 +57,15 @@ export function callDispatch(
     operands.image ?? buffers.dummy(2),
   ];
   const { tile } = variant;
+  const { outWidth, groupQuads, groups } = size;
   if (!tile) {
-    const workgroups = spread(Math.ceil((4 * pixels * groups * groupQuads) / 64), device);
+    const workgroups = spread(Math.ceil((4 * size.pixels * groups * groupQuads) / 64), device);
     return finishDispatch(gpu, variant, slices, [...workgroups, 1]);
   }
   const x = tile.inGroup
     ? groups * Math.ceil(groupQuads / tile.quads)
     : Math.ceil((groups * groupQuads) / tile.quads);
+  const pixels = tile.inRows ? (size.pixels / outWidth) * 4 * Math.ceil(outWidth / 4) : size.pixels;
   return finishDispatch(gpu, variant, slices, [x, ...spread(Math.ceil(pixels / tile.pixels), device)]);
 }
 

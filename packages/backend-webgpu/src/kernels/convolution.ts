@@ -1,5 +1,5 @@
 /** From a resolved convolution to dispatches: for eager kernels and plans alike. */
-import type { BfpFormat, ConvGeometry } from '@dsconv/core';
+import type { Activation, BfpFormat, ConvGeometry } from '@dsconv/core';
 import type { Slice } from '../gpu/buffers.js';
 import { callBlock, type Epilogue, roundsInTile } from '../gpu/call.js';
 import { callDispatch, type Dispatch, rowsDispatch } from '../gpu/dispatch.js';
@@ -7,9 +7,12 @@ import type { FloatFilter, GpuState, PackedFilter } from '../gpu/state.js';
 import {
   type ConvolutionVariant,
   convolutionVariant,
+  depthwiseRowVariant,
   depthwiseVariant,
   floatVariant,
   quantizeVariant,
+  type Special,
+  specialize,
   TILE_QUADS,
 } from '../gpu/variants.js';
 import { type ImageLayout, imageLayout } from '../layout/image.js';
@@ -26,6 +29,8 @@ export interface ConvolutionCall {
   /** Layout of the image in `input`, or null where that is float32. */
   image: ImageLayout | null;
   epilogue: Epilogue;
+  /** Whether a shader is made for this kind of call, as plans want it; else one that serves all kinds does. */
+  special: boolean;
 }
 
 export interface ConvolutionOperands {
@@ -37,12 +42,48 @@ export interface ConvolutionOperands {
   image: Slice | null;
 }
 
+/** Activations that shaders without branches have. */
+export const PLAIN: ReadonlySet<Activation> = new Set(['linear', 'relu', 'relu6']);
+
 /** The shader that serves a call. */
 export function variantOf(state: GpuState, call: ConvolutionCall): ConvolutionVariant {
+  const variant = generalVariantOf(state, call);
+  if (!call.special || !('bits' in call.filter) || variant.tile === null) return variant;
+  const { groups, outChannels } = call.geometry;
+  const quads = Math.ceil(outChannels / (call.depthwise ? 1 : groups) / 4);
+  const special = specialize(variant, specialOf(call), quads);
+  return state.disabled.has(special.key) ? variant : special;
+}
+
+function generalVariantOf(state: GpuState, call: ConvolutionCall): ConvolutionVariant {
   const { filter, image, depthwise } = call;
-  if (depthwise) return depthwiseVariant(image === null);
+  if (depthwise) {
+    const row = rowVariantOf(call);
+    return row && !state.disabled.has(row.key) ? row : depthwiseVariant(image === null);
+  }
   if (image === null || !('bits' in filter)) return floatVariant(!('bits' in filter));
-  return convolutionVariant(state.tier);
+  return convolutionVariant(state.tier, filter.shiftAt !== 0);
+}
+
+/** The shader for windows three pixels wide, if it serves a depthwise call. */
+function rowVariantOf({ geometry: g, image, multiplier }: ConvolutionCall): ConvolutionVariant | null {
+  const { kernelWidth, strideWidth: stride, dilationWidth } = g;
+  if (multiplier !== 1 || kernelWidth !== 3 || dilationWidth !== 1) return null;
+  if (image && image.blocks > 1 && image.blockSize % 4 !== 0) return null;
+  return stride === 1 || stride === 2 ? depthwiseRowVariant(image === null, stride) : null;
+}
+
+function specialOf({ depthwise, filter, epilogue: e }: ConvolutionCall): Special {
+  const plain = e.residual === null && PLAIN.has(e.activation);
+  const bits = 'bits' in filter ? filter.bits : 32;
+  return {
+    PLAIN: plain ? 1 : 0,
+    // One form or the other; both, and float32 on a grid, are rare.
+    ...(!e.image && !e.round && { WRITES: 1, ROUNDS: 0 }),
+    ...(e.image && !e.writesFloat && { WRITES: 2, ROUNDS: 1 }),
+    // A depthwise layer does little with each weight, and nearly all have eight bits.
+    ...(depthwise && bits === 8 && { WEIGHT_BITS: bits }),
+  };
 }
 
 /** Whether a convolution can write a grid in its epilogue. */
@@ -88,6 +129,7 @@ export function convolutionDispatch(
     },
     {
       pixels: g.batch * g.outHeight * g.outWidth,
+      outWidth: g.outWidth,
       groupQuads: Math.ceil(g.outChannels / groups / 4),
       groups,
     },

@@ -69,6 +69,7 @@ function describe(
     filter: packed,
     image: format && inputImage(geometry, format, depthwise),
     epilogue,
+    special: false,
   };
 }
 

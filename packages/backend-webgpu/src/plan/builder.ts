@@ -28,6 +28,12 @@ import { Memory, type Place } from './memory.js';
 import { describeStep, type StepCall } from './steps.js';
 import { PlanWeights } from './weights.js';
 
+/**
+ * Products of a plan from which on it has shaders for its own kinds of convolutions, on adapters that run on the CPU: those execute every branch, taken or not, and
+ * take half a second to compile a shader. Smaller plans are over before that has paid.
+ */
+const WORTH_SPECIAL = 2 ** 27;
+
 /** Where a value lies. */
 interface Value {
   float: Place | null;
@@ -37,17 +43,21 @@ interface Value {
 export class PlanBuilder {
   readonly memory = new Memory();
   readonly variants: Variant[] = [];
+  /** A call of each shader that was made for one kind of calls, by the shader's key. */
+  readonly specials = new Map<string, ConvolutionCall>();
   private readonly values = new Map<ValueId, Value>();
   /** Dispatches that wait for their buffers. */
   private readonly pending: (() => Dispatch)[] = [];
   private readonly formats: Formats<ImageLayout>;
   private readonly weights: PlanWeights;
+  private readonly special: boolean;
 
   constructor(
     private readonly state: GpuState,
     readonly program: Program,
   ) {
     this.weights = new PlanWeights(state);
+    this.special = state.tier === 'wide' && productsOf(program) >= WORTH_SPECIAL;
     this.formats = chooseFormats(program, formatRules);
     for (const value of program.inputs) {
       const float = this.memory.place(4 * program.sizes.get(value)!, -1);
@@ -129,6 +139,7 @@ export class PlanBuilder {
         writesFloat,
         image: image ?? null,
       },
+      special: this.special,
     };
     this.emitCall(step, call, value);
     if (grid !== null && !fusesGrid) this.roundInPlace(step, value.float!);
@@ -145,7 +156,9 @@ export class PlanBuilder {
     const image = epilogue.image ? this.memory.place(epilogue.image.byteLength, now) : null;
     value.float = y;
     if (image) value.images.push({ layout: epilogue.image!, place: image });
-    this.add(variantOf(this.state, call), () =>
+    const variant = variantOf(this.state, call);
+    if (variant.special) this.specials.set(variant.key, call);
+    this.add(variant, () =>
       convolutionDispatch(this.state, call, {
         input: x()!,
         bias: bias(),
@@ -224,6 +237,15 @@ export class PlanBuilder {
     this.variants.push(variant);
     this.pending.push(make);
   }
+}
+
+function productsOf({ steps }: Program): number {
+  return steps.reduce((sum, step) => {
+    if (step.op !== 'convolution') return sum;
+    const { geometry: g, depthwise } = step;
+    const window = g.kernelHeight * g.kernelWidth * (depthwise ? 1 : g.inChannels / g.groups);
+    return sum + g.batch * g.outHeight * g.outWidth * g.outChannels * window;
+  }, 0);
 }
 
 function formatOf({ bits, blockSize, groups }: ImageLayout) {

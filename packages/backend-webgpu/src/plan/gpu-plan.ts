@@ -16,8 +16,10 @@ import type { GpuState } from '../gpu/state.js';
 import type { StepShader } from '../gpu/step-variants.js';
 import { bufferOf, flushCommands } from '../gpu/stream.js';
 import type { Variant } from '../gpu/variants.js';
+import type { ConvolutionCall } from '../kernels/convolution.js';
 import { PlanBuilder } from './builder.js';
 import type { Place } from './memory.js';
+import { testSpecial } from './special-test.js';
 import { testStepShader } from './step-test.js';
 
 /**
@@ -35,7 +37,8 @@ export async function compileTrace(
   try {
     await state.pipelines.prepare(builder.variants, onProgress);
     await testSteps(state, builder.variants);
-    const off = builder.variants.find(({ key }) => state.disabled.has(key));
+    await testSpecials(state, builder.specials);
+    const off = builder.variants.find(({ key }) => state.disabled.has(key) && !builder.specials.has(key));
     if (off) throw new TraceError(state.disabled.get(off.key)!);
     return new GpuPlan(state, builder, trace);
   } catch (error) {
@@ -55,6 +58,18 @@ async function testSteps(state: GpuState, variants: readonly Variant[]): Promise
   for (const shader of new Set(shaders)) {
     if (!state.tests.has(shader)) state.tests.set(shader, test(shader));
     await state.tests.get(shader);
+  }
+}
+
+/** The same of shaders for some kinds of convolutions, each of which has one for all kinds behind it. */
+async function testSpecials(state: GpuState, calls: ReadonlyMap<string, ConvolutionCall>): Promise<void> {
+  for (const [key, call] of calls) {
+    const test = async (): Promise<void> => {
+      const failure = await testSpecial(state, call);
+      if (failure) state.disabled.set(key, failure);
+    };
+    if (!state.tests.has(key)) state.tests.set(key, test());
+    await state.tests.get(key);
   }
 }
 

@@ -1,45 +1,44 @@
 // Block floating point, NUMERICS §3. Exponents are read and powers of two are built as bits; no logarithm, no division.
 
-const BIAS = 127u;
+const EXPONENT = 0x7f800000u;
+// One more in the exponent.
+const TWICE = 0x00800000u;
 // Blocks whose exponent is below -100 count as zero.
-const LEAST_EXPONENT = 27u;
+const LEAST_EXPONENT = 27u * TWICE;
 const NAN_BITS = 0x7fc00000u;
 
-// A block's grid: the bits of its scale, and of the two powers of two whose product is 1/scale. One alone may be subnormal.
+// A block's grid: the bits of its scale, and 2/scale, which is a normal number always, as 1/scale is not.
 struct Grid {
   scale: u32,
-  inverse_a: f32,
-  inverse_b: f32,
+  twice_inverse: f32,
 }
 
-// peak: the largest of the elements' bits without their signs.
+// peak: the largest of the elements' bits without their signs. The exponent stays where it is: adapters that run on the CPU shift one lane after the other.
 fn grid_of(peak: u32, bits: u32) -> Grid {
-  let exponent = peak >> 23u;
-  if (exponent == 255u) {
-    return Grid(NAN_BITS, 0.0, 0.0);
-  }
-  if (exponent < LEAST_EXPONENT) {
-    return Grid(0u, 0.0, 0.0);
-  }
-  // 1/scale = 2^(bits - 2 - (exponent - BIAS)), one half of the exponent in each factor.
-  let power = i32(bits) - 2 - (i32(exponent) - i32(BIAS));
-  let half = power / 2;
+  let exponent = peak & EXPONENT;
+  let counts = exponent >= LEAST_EXPONENT;
+  let finite = exponent != EXPONENT;
   return Grid(
-    (exponent + 2u - bits) << 23u,
-    bitcast<f32>(u32(half + i32(BIAS)) << 23u),
-    bitcast<f32>(u32(power - half + i32(BIAS)) << 23u),
+    select(select(0u, exponent - bits * TWICE + 2u * TWICE, counts), NAN_BITS, !finite),
+    // 2^(bits - 1 - E), E the exponent without its bias.
+    bitcast<f32>(select(0u, (bits + 253u) * TWICE - exponent, counts && finite)),
   );
+}
+
+// The largest mantissa.
+fn limit_of(bits: u32) -> f32 {
+  return bitcast<f32>((bits + 126u) * TWICE) - 1.0;
 }
 
 // M: the nearest integer, ties to the even one, within the clamp. Products with powers of two are exact, or so small that they round to 0.
 fn mantissa_of(x: f32, grid: Grid, bits: u32) -> i32 {
-  let limit = f32((1 << (bits - 1u)) - 1);
-  return i32(clamp(round((x * grid.inverse_a) * grid.inverse_b), -limit, limit));
+  let limit = limit_of(bits);
+  return i32(clamp(round((x * 0.5) * grid.twice_inverse), -limit, limit));
 }
 
 fn mantissas_of(x: vec4<f32>, grid: Grid, bits: u32) -> vec4<i32> {
-  let limit = f32((1 << (bits - 1u)) - 1);
-  return vec4<i32>(clamp(round((x * grid.inverse_a) * grid.inverse_b), vec4<f32>(-limit), vec4<f32>(limit)));
+  let limit = vec4<f32>(limit_of(bits));
+  return vec4<i32>(clamp(round((x * 0.5) * grid.twice_inverse), -limit, limit));
 }
 
 fn magnitude(x: f32) -> u32 {

@@ -60,3 +60,30 @@ struct Call {
 }
 
 @group(0) @binding(0) var<uniform> call: Call;
+
+// What a pipeline may be made for; ANY leaves it to the call. Branches that are not taken cost GPUs next to nothing, adapters that run on the CPU execute them all.
+const ANY = 255u;
+// No residual, and no activation but ReLU and ReLU6.
+override PLAIN: bool = false;
+override WRITES: u32 = ANY;
+// 1 where call.out_bits is not 0.
+override ROUNDS: u32 = ANY;
+override WEIGHT_BITS: u32 = ANY;
+// 1 where there are shift biases.
+override SHIFTS: u32 = ANY;
+
+fn writes() -> u32 {
+  return select(WRITES, call.writes, WRITES == ANY);
+}
+
+fn rounds() -> bool {
+  return select(ROUNDS, call.out_bits, ROUNDS == ANY) != 0u;
+}
+
+fn weight_bits() -> u32 {
+  return select(WEIGHT_BITS, call.weight_bits, WEIGHT_BITS == ANY);
+}
+
+fn shifts() -> bool {
+  return select(SHIFTS, call.shift_at, SHIFTS == ANY) != 0u;
+}

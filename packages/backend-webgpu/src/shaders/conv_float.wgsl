@@ -64,5 +64,5 @@ fn main(
       y3 += p3 * scale;
     }
   }
-  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
+  write_tile(local.xy, pixel, pixels_from(pixel), quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }

@@ -65,5 +65,5 @@ fn main(
       y[n] *= scale;
     }
   }
-  write_tile(local.xy, pixel, quad, y);
+  write_tile(local.xy, pixel, pixels_from(pixel), quad, y);
 }

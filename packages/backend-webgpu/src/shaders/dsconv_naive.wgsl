@@ -55,6 +55,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   }
   var sum = vec4<f32>(0.0);
   sum[lane] = y;
-  let v = finish(pixel, quad, sum);
+  let v = finish(pixel, true, quad_of(quad), sum);
   result[pixel * call.out_channels + channel_of(quad) + lane] = v[lane];
 }

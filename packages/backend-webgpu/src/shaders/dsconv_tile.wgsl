@@ -118,5 +118,5 @@ fn main(
   // A quad that does not exist in this group must not be taken for one of the next.
   let exists = quad_in_group < call.group_quads;
   let quad = select(call.groups * call.group_quads, channel_group * call.group_quads + quad_in_group, exists);
-  write_tile(local.xy, pixel, quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
+  write_tile(local.xy, pixel, pixels_from(pixel), quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }

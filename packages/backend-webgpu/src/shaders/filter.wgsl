@@ -6,23 +6,23 @@
 
 // A byte's uppermost weight_bits bits, in all four bytes.
 fn top_bits() -> u32 {
-  return 0x01010101u * (256u - (1u << (8u - call.weight_bits)));
+  return 0x01010101u * (256u - (1u << (8u - weight_bits())));
 }
 
 fn weight_index(tap: u32, word: u32, quad: u32) -> u32 {
   return (tap * call.tap_weight_words + word) * call.groups * call.group_quads + quad;
 }
 
-// Two float16 numbers as float32. Subnormal ones too, which unpack2x16float may flush.
+// Two float16 numbers as float32. Subnormal ones too, which unpack2x16float may flush. The upper one is moved as a whole number of float32, which is exact:
+// adapters that run on the CPU shift one lane after the other.
 fn widen(halves: u32) -> vec2<f32> {
-  let h = vec2<u32>(halves & 0xffffu, halves >> 16u);
-  let sign = (h & vec2<u32>(0x8000u)) << vec2<u32>(16u);
-  let exponent = (h >> vec2<u32>(10u)) & vec2<u32>(0x1fu);
-  let fraction = h & vec2<u32>(0x3ffu);
-  let normal = ((exponent + vec2<u32>(112u)) << vec2<u32>(23u)) | (fraction << vec2<u32>(13u));
-  // 2^-24 per unit; times a power of two, which is exact.
-  let subnormal = bitcast<vec2<u32>>(vec2<f32>(fraction) * bitcast<f32>(0x33800000u));
-  return bitcast<vec2<f32>>(sign | select(normal, subnormal, exponent == vec2<u32>(0u)));
+  let upper = halves & 0x7fff0000u;
+  let magnitude = vec2<u32>((halves & 0x7fffu) * 0x2000u, u32(i32(f32(i32(upper)) * 0.125)));
+  let sign = vec2<u32>(halves * 0x10000u, halves) & vec2<u32>(0x80000000u);
+  // 2^-24 per unit of the fraction; times a power of two, which is exact.
+  let subnormal = vec2<f32>(vec2<i32>(magnitude)) * bitcast<f32>(0x2d000000u);
+  let bits = select(magnitude + vec2<u32>(0x38000000u), bitcast<vec2<u32>>(subnormal), magnitude < vec2<u32>(0x00800000u));
+  return bitcast<vec2<f32>>(sign | bits);
 }
 
 // cds * kds of a quad of output channels (quads count through all groups).

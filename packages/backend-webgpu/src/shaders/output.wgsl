@@ -14,6 +14,10 @@ fn logistic(v: vec4<f32>) -> vec4<f32> {
 // NaN stays NaN: no comparison with it is true, so select keeps the value.
 fn activate(v: vec4<f32>, slope: vec4<f32>) -> vec4<f32> {
   let zero = vec4<f32>(0.0);
+  if (PLAIN) {
+    let most = select(v, vec4<f32>(6.0), vec4<bool>(call.activation == 2u) & (v > vec4<f32>(6.0)));
+    return select(most, zero, vec4<bool>(call.activation != 0u) & (v <= zero));
+  }
   switch (call.activation) {
     case 1u: {
       return select(v, zero, v <= zero);
@@ -54,35 +58,53 @@ fn channels_in(quad: u32) -> u32 {
   return min(4u, call.group_outputs - (quad % call.group_quads) * 4u);
 }
 
-// activation(sum + bias + residual) of one pixel and a quad of channels; 0 for channels that do not exist.
-fn finish(pixel: u32, quad: u32, sum: vec4<f32>) -> vec4<f32> {
-  if (pixel >= call.pixels || quad >= call.groups * call.group_quads) {
-    return vec4<f32>(0.0);
-  }
-  let lane = vec4<u32>(0u, 1u, 2u, 3u);
-  let exists = lane < vec4<u32>(channels_in(quad));
-  let channel = select(vec4<u32>(channel_of(quad)), vec4<u32>(channel_of(quad)) + lane, exists);
-  var y = sum;
-  if ((call.inputs & 1u) != 0u) {
-    y += vec4<f32>(bias[channel.x], bias[channel.y], bias[channel.z], bias[channel.w]);
-  }
-  if ((call.inputs & 6u) != 0u) {
-    y += residual_of(pixel, channel);
-  }
-  var slope = vec4<f32>(call.alpha);
-  if (call.activation == 5u) {
-    slope = vec4<f32>(slopes[channel.x], slopes[channel.y], slopes[channel.z], slopes[channel.w]);
-  }
-  return select(vec4<f32>(0.0), activate(y, slope), exists);
+// What the epilogue needs to know of a quad of channels, the same for all of its pixels.
+struct Quad {
+  // Channels that do not exist stand for the first one.
+  channel: vec4<u32>,
+  exists: vec4<bool>,
+  bias: vec4<f32>,
+  slope: vec4<f32>,
 }
 
-fn write_floats(pixel: u32, quad: u32, v: vec4<f32>) {
-  if (pixel >= call.pixels || quad >= call.groups * call.group_quads) {
-    return;
+fn quad_of(quad: u32) -> Quad {
+  let q = min(quad, call.groups * call.group_quads - 1u);
+  let lane = vec4<u32>(0u, 1u, 2u, 3u);
+  let exists = (lane < vec4<u32>(channels_in(q))) & vec4<bool>(q == quad);
+  let channel = vec4<u32>(channel_of(q)) + select(vec4<u32>(0u), lane, exists);
+  var bias_of = vec4<f32>(0.0);
+  if ((call.inputs & 1u) != 0u) {
+    bias_of = vec4<f32>(bias[channel.x], bias[channel.y], bias[channel.z], bias[channel.w]);
   }
-  let first = pixel * call.out_channels + channel_of(quad);
-  let count = channels_in(quad);
-  for (var n = 0u; n < count; n++) {
-    result[first + n] = v[n];
+  var slope = vec4<f32>(call.alpha);
+  if (!PLAIN && call.activation == 5u) {
+    slope = vec4<f32>(slopes[channel.x], slopes[channel.y], slopes[channel.z], slopes[channel.w]);
+  }
+  return Quad(channel, exists, bias_of, slope);
+}
+
+// activation(sum + bias + residual) of one pixel and a quad of channels; 0 for pixels and channels that do not exist.
+fn finish(pixel: u32, pixel_exists: bool, quad: Quad, sum: vec4<f32>) -> vec4<f32> {
+  var y = sum + quad.bias;
+  if (!PLAIN && (call.inputs & 6u) != 0u) {
+    y += residual_of(min(pixel, call.pixels - 1u), quad.channel);
+  }
+  return select(vec4<f32>(0.0), activate(y, quad.slope), quad.exists & vec4<bool>(pixel_exists));
+}
+
+fn write_floats(pixel: u32, pixel_exists: bool, quad: Quad, v: vec4<f32>) {
+  let at = vec4<u32>(pixel * call.out_channels) + quad.channel;
+  let writes = quad.exists & vec4<bool>(pixel_exists);
+  if (writes.x) {
+    result[at.x] = v.x;
+  }
+  if (writes.y) {
+    result[at.y] = v.y;
+  }
+  if (writes.z) {
+    result[at.z] = v.z;
+  }
+  if (writes.w) {
+    result[at.w] = v.w;
   }
 }
