@@ -27,15 +27,9 @@
  * - Everything is on one stream, in the order of the calls; memory that is freed may be used by the next launch.
  * - Tensors without elements have address 0, and a grid with a 0 in it launches nothing.
  */
-import { DisposedError } from '@dsconv/core';
 import {
-  type BackendTimingInfo,
   type BackendValues,
-  type DataId,
-  DataStorage,
   type DataType,
-  engine,
-  KernelBackend,
   type KernelConfig,
   type KernelFunc,
   type NamedTensorInfoMap,
@@ -45,7 +39,8 @@ import {
 import type { CudaDevice } from './device/device.js';
 import type { CudaTier, Launch, Launcher } from './device/launch.js';
 import { TensorEntry } from './device/tensor-entry.js';
-import { type DeviceDataType, type DeviceValues, isDeviceType, typedValues } from './device/transfers.js';
+import { TensorStore } from './device/tensor-store.js';
+import type { DeviceDataType, DeviceValues } from './device/transfers.js';
 
 /** A tensor's data on the device. */
 export interface DeviceTensor {
@@ -73,24 +68,17 @@ export function kernelConfig<A = Record<string, unknown>>(
   return { kernelName, kernelFunc: kernel as unknown as KernelFunc };
 }
 
-let nextDataId = 0;
-
-export class CudaBackend extends KernelBackend implements Launcher {
+export class CudaBackend extends TensorStore implements Launcher {
   /** Why kernels are switched off, by what they are called in messages. */
   readonly disabled = new Map<string, string>();
-  private readonly data = new DataStorage<TensorEntry>(this, engine());
-  private readonly onDispose: (() => void)[] = [];
-  private disposed = false;
 
   constructor(
-    readonly device: CudaDevice,
+    device: CudaDevice,
     /** May be changed by tests and by the self-test. */
     public tier: CudaTier = 'mma',
   ) {
-    super();
+    super(device);
   }
-
-  // For kernels.
 
   /** A tensor on the device; its values are brought there at first use. @throws TypeError for string and complex64 */
   tensor(info: TensorInfo): DeviceTensor {
@@ -102,6 +90,11 @@ export class CudaBackend extends KernelBackend implements Launcher {
   /** The same for an input that may be missing. */
   optional(info: TensorInfo | null | undefined): DeviceTensor | null {
     return info ? this.tensor(info) : null;
+  }
+
+  /** Puts a tensor's values at an address, without bringing the tensor to the device. */
+  copyTensor(info: TensorInfo, to: number): void {
+    this.entry(info.dataId).copyTo(to);
   }
 
   /** The values of a tensor, as a typed array that is not to be written to. Waits for the device where they are there alone. */
@@ -191,124 +184,5 @@ export class CudaBackend extends KernelBackend implements Launcher {
   /** Gives memory back that launches so far may still use. Does nothing once the backend is disposed of, or the device lost. */
   free(address: number): void {
     this.device.memory.free(address);
-  }
-
-  /** Calls `action` when the backend is disposed of, before its memory is. */
-  whenDisposed(action: () => void): void {
-    this.onDispose.push(action);
-  }
-
-  // For TensorFlow.js.
-
-  override write(values: BackendValues, shape: number[], dtype: DataType): DataId {
-    return this.keep(this.hostEntry(values, shape, dtype, 1));
-  }
-
-  override move(
-    dataId: DataId,
-    values: BackendValues,
-    shape: number[],
-    dtype: DataType,
-    refCount: number,
-  ): void {
-    this.keep(this.hostEntry(values, shape, dtype, refCount), dataId);
-  }
-
-  override read(dataId: DataId): Promise<BackendValues> {
-    return this.entry(dataId).read();
-  }
-
-  override readSync(dataId: DataId): BackendValues {
-    return this.entry(dataId).readSync();
-  }
-
-  override disposeData(dataId: DataId, force = false): boolean {
-    if (!this.data.has(dataId)) return true;
-    const entry = this.data.get(dataId);
-    entry.refCount--;
-    if (!force && entry.refCount > 0) return false;
-    this.data.delete(dataId);
-    entry.release();
-    return true;
-  }
-
-  override refCount(dataId: DataId): number {
-    return this.data.has(dataId) ? this.data.get(dataId).refCount : 0;
-  }
-
-  override incRef(dataId: DataId): void {
-    this.data.get(dataId).refCount++;
-  }
-
-  override numDataIds(): number {
-    return this.data.numDataIds();
-  }
-
-  /** `numBytesInGPU` counts tensors; what is allocated has filters, plans, scratch and size classes in it. */
-  override memory() {
-    const { inUse, cached, limit } = this.device.memory;
-    return {
-      unreliable: false,
-      numBytesInGPU: this.device.tensorBytes,
-      numBytesInGPUAllocated: inUse + cached,
-      numBytesInGPUFree: cached,
-      numBytesInGPULimit: limit,
-    };
-  }
-
-  override async time(f: () => void): Promise<BackendTimingInfo> {
-    const { device } = this;
-    const { native, stream } = device;
-    const [start, end] = device.call(() => [native.createEvent(), native.createEvent()] as const);
-    try {
-      device.call(() => native.recordEvent(start, stream));
-      f();
-      device.call(() => native.recordEvent(end, stream));
-      await device.later(() => native.synchronize(stream));
-      return { kernelMs: device.call(() => native.elapsed(start, end)) };
-    } finally {
-      if (device.lost === null) for (const event of [start, end]) native.destroyEvent(event);
-    }
-  }
-
-  override floatPrecision(): 32 {
-    return 32;
-  }
-
-  /** As of all backends with float32. */
-  override epsilon(): number {
-    return 1e-7;
-  }
-
-  override dispose(): void {
-    if (this.disposed) return;
-    for (const action of this.onDispose.splice(0)) action();
-    this.disposed = true;
-    this.device.close();
-  }
-
-  /** Whether it can compute: neither disposed of, nor its device lost. */
-  get usable(): boolean {
-    return !this.disposed && this.device.usable;
-  }
-
-  private entry(dataId: DataId): TensorEntry {
-    this.alive();
-    return this.data.get(dataId);
-  }
-
-  private alive(): void {
-    if (this.disposed) throw new DisposedError("backend 'dsconv-cuda' was used after dispose()");
-    this.device.alive();
-  }
-
-  private hostEntry(values: BackendValues, shape: number[], dtype: DataType, refCount: number): TensorEntry {
-    const host = isDeviceType(dtype) ? typedValues(values, dtype) : values;
-    return new TensorEntry(this.device, dtype, util.sizeFromShape(shape), host, refCount);
-  }
-
-  private keep(entry: TensorEntry, dataId: DataId = { id: nextDataId++ }): DataId {
-    this.data.set(dataId, entry);
-    return dataId;
   }
 }

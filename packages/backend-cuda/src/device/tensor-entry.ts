@@ -68,6 +68,20 @@ export class TensorEntry {
     return address;
   }
 
+  /** Puts the values at an address, from wherever they are. */
+  copyTo(address: number): void {
+    const { device, dtype } = this;
+    if (this.size === 0) return;
+    device.call(() => {
+      if (this.address !== null) {
+        const bytes = this.size * bytesPerElement(dtype as DeviceDataType);
+        device.native.copy(address, this.address, bytes, device.stream);
+      } else {
+        device.native.write(address, typedValues(this.host!, dtype as DeviceDataType), device.stream);
+      }
+    });
+  }
+
   /** The values; waits for the device where they are there alone. Not to be written to. */
   readSync(): BackendValues {
     if (this.host !== null) return this.host;

@@ -68,7 +68,7 @@ function parse(output: string): Answer {
 }
 
 function ask(args: string[], timeout: number): Promise<string> {
-  const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
+  const env: NodeJS.ProcessEnv = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
   // A debugger that waits for its user would count as hanging.
   if (env.NODE_OPTIONS) env.NODE_OPTIONS = env.NODE_OPTIONS.replaceAll(/--inspect\S*/g, '');
   return new Promise((resolve, reject) => {
