@@ -1,6 +1,6 @@
 // The state of the stand-in for NVIDIA's driver, and what every call of it begins with.
 //
-// The environment says what it pretends to be; it is read by cuInit:
+// The environment says what it pretends to be; it is read by cuInit and cuDriverGetVersion:
 //   DSCONV_EMULATED_CC              compute capability, such as 75, 80 (the default), 90
 //   DSCONV_EMULATED_DEVICES         how many devices (1)
 //   DSCONV_EMULATED_DRIVER_VERSION  as cuDriverGetVersion tells it (13000)
@@ -78,6 +78,9 @@ enum class Needs { nothing, initialized, context };
 struct Call {
   std::unique_lock<std::mutex> lock;
   CUresult error;
+  /** The error is DSCONV_EMULATED_FAIL's. What gives something back does so all the same. */
+  bool injected = false;
+  bool refused() const { return error != kCudaSuccess && !injected; }
   Call(const char* function, Needs needs = Needs::context);
 };
 

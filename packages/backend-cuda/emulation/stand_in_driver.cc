@@ -22,6 +22,10 @@ DSCONV_EXPORT CUresult cuInit(unsigned) {
 }
 
 DSCONV_EXPORT CUresult cuDriverGetVersion(int* version) {
+  {
+    const std::unique_lock<std::mutex> lock(state().device.mutex);
+    read_pretended();
+  }
   const Call call("cuDriverGetVersion", Needs::nothing);
   *version = state().pretended.driver_version;
   return call.error;
@@ -164,10 +168,10 @@ DSCONV_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, u
 
 DSCONV_EXPORT CUresult cuModuleUnload(CUmodule module) {
   const Call call("cuModuleUnload");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   if (state().modules.erase(module) == 0) return kCudaInvalidHandle;
   delete module;
-  return kCudaSuccess;
+  return call.error;
 }
 
 DSCONV_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {

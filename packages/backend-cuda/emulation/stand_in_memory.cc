@@ -39,14 +39,14 @@ DSCONV_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* address, size_t bytes) {
 
 DSCONV_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
   Call call("cuMemFree_v2");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   State& s = state();
   // The driver waits too.
   const CUresult result = drain_all(s.device, call.lock);
   if (result != kCudaSuccess) return result;
   const std::string damage = s.memory.damage_near(address);
   if (!damage.empty()) return s.device.sticky = complain(kCudaIllegalAddress, "a kernel " + damage);
-  if (s.memory.free(address)) return kCudaSuccess;
+  if (s.memory.free(address)) return call.error;
   return complain(kCudaInvalidValue, "what is freed is no allocation (any more): " + s.memory.describe(address));
 }
 
@@ -69,11 +69,11 @@ DSCONV_EXPORT CUresult cuMemHostAlloc(void** address, size_t bytes, unsigned) {
 
 DSCONV_EXPORT CUresult cuMemFreeHost(void* address) {
   Call call("cuMemFreeHost");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   drain_all(state().device, call.lock);
   if (state().pinned.erase(address) == 0) return kCudaInvalidValue;
   free(address);
-  return kCudaSuccess;
+  return call.error;
 }
 
 DSCONV_EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes, CUstream stream) {

@@ -77,6 +77,7 @@ Call::Call(const char* function, Needs needs) : lock(state().device.mutex), erro
     error = kCudaNotInitialized;
   } else if (wanted != kCudaSuccess) {
     error = wanted;
+    injected = true;
   } else if (needs == Needs::context && (current_context() == nullptr || s.retained == 0)) {
     error = complain(kCudaInvalidContext, std::string(function) + " was called without a current context");
   } else if (needs == Needs::context) {

@@ -94,7 +94,7 @@ DSCONV_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned) {
 
 DSCONV_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   Call call("cuStreamDestroy_v2");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   State& s = state();
   if (!known(stream)) return kCudaInvalidHandle;
   const CUresult result = drain(s.device, *stream, nullptr, call.lock);
@@ -102,7 +102,7 @@ DSCONV_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   auto& all = s.device.streams;
   all.erase(std::find(all.begin(), all.end(), stream));
   delete stream;
-  return result;
+  return call.error ? call.error : result;
 }
 
 DSCONV_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
@@ -167,18 +167,18 @@ DSCONV_EXPORT CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
 
 DSCONV_EXPORT CUresult cuGraphExecDestroy(CUgraphExec executable) {
   const Call call("cuGraphExecDestroy");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   if (state().executables.erase(executable) == 0) return kCudaInvalidHandle;
   delete executable;
-  return kCudaSuccess;
+  return call.error;
 }
 
 DSCONV_EXPORT CUresult cuGraphDestroy(CUgraph graph) {
   const Call call("cuGraphDestroy");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   if (state().graphs.erase(graph) == 0) return kCudaInvalidHandle;
   delete graph;
-  return kCudaSuccess;
+  return call.error;
 }
 
 // ---- events ------------------------------------------------------------------------------------------------------------------
@@ -194,10 +194,10 @@ DSCONV_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) {
 
 DSCONV_EXPORT CUresult cuEventDestroy_v2(CUevent event) {
   const Call call("cuEventDestroy_v2");
-  if (call.error) return call.error;
+  if (call.refused()) return call.error;
   if (state().events.erase(event) == 0) return kCudaInvalidHandle;
   delete event;
-  return kCudaSuccess;
+  return call.error;
 }
 
 DSCONV_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
