@@ -29,18 +29,28 @@ function run({ inputs, backend, attrs }: Arguments): TensorInfo {
   const filter = state.filter(attrs.filter, g.groups, attrs.activationBits);
   const shape = [g.batch, g.outHeight, g.outWidth, g.outChannels];
   if (shape.includes(0)) return backend.makeTensorInfo(shape, 'float32', new Float32Array(0));
-  checkLimits(state, attrs);
-  const call = describe(state, attrs, inputs, filter);
-  const off = state.disabled.get(variantOf(state, call).key);
+  const pictures = checkLimits(state, attrs);
+  const whole = describe(state, attrs, inputs, filter);
+  const off = state.disabled.get(variantOf(state, whole).key);
   if (off !== undefined) throw new UnsupportedError(off);
+  const parts = Array.from({ length: Math.ceil(g.batch / pictures) }, (_, n) => ({
+    first: n * pictures,
+    call: describe(state, partOf(attrs, n * pictures, pictures), inputs, filter),
+  }));
   const output = backend.makeTensorInfo(shape, 'float32');
   try {
-    launch(state, call, attrs, inputs, output);
+    for (const part of parts) launch(state, part, attrs, inputs, output);
   } catch (error) {
     backend.disposeData(output.dataId);
     throw error;
   }
   return output;
+}
+
+/** The same convolution of some pictures of its batch. */
+function partOf(attrs: DSConvAttributes, first: number, pictures: number): DSConvAttributes {
+  const { geometry } = attrs;
+  return { ...attrs, geometry: { ...geometry, batch: Math.min(pictures, geometry.batch - first) } };
 }
 
 function describe(
@@ -73,27 +83,32 @@ function describe(
   };
 }
 
+/** Records a call that computes the pictures from `first` on. */
 function launch(
   state: GpuState,
-  call: ConvolutionCall,
+  { first, call }: { first: number; call: ConvolutionCall },
   attrs: DSConvAttributes,
   inputs: NamedTensorInfoMap,
   output: TensorInfo,
 ): void {
   const { backend } = state;
-  const { image } = call;
+  const { image, geometry: g } = call;
   const slice = (info: TensorInfo | undefined) => (info ? { buffer: bufferOf(backend, info) } : null);
-  const x = slice(inputs.x)!;
-  const result = slice(output)!;
+  /** The pictures of a tensor that has some. */
+  const part = (info: TensorInfo | undefined, perPicture: number) =>
+    info ? { ...slice(info)!, offset: 4 * first * perPicture, size: 4 * g.batch * perPicture } : null;
+  const perOutput = g.outHeight * g.outWidth * g.outChannels;
+  const x = part(inputs.x, g.inHeight * g.inWidth * g.inChannels)!;
+  const result = part(output, perOutput)!;
   const operands = {
     input: x,
     bias: slice(inputs.bias),
     slopes: slice(inputs.preluActivationWeights),
-    residual: slice(inputs.residual),
+    residual: part(inputs.residual, perOutput),
     result,
     image: null,
   };
-  const { outputFormat, geometry: g } = attrs;
+  const { outputFormat } = attrs;
   const after =
     outputFormat && call.epilogue.round === null
       ? [roundDispatch(state, g.batch * g.outHeight * g.outWidth, g.outChannels, outputFormat, result)]
