@@ -152,8 +152,8 @@ export interface CudaDevice {
   destroyRunner(runner: number): void;
 
   /**
-   * Gives everything back: memory, streams, graphs, the context. Waits for the device. Promises in flight still settle: with CLOSED where the device had not
-   * come to them. Calls afterwards: CLOSED; closing again does nothing. Happens by itself when the environment ends or the object is collected.
+   * Gives everything back: memory, streams, graphs, the context. Waits for the device, so that promises in flight settle
+   * as if it had not been closed. Calls afterwards: CLOSED; closing again does nothing. Happens by itself when the environment ends or the object is collected.
    */
   close(): void;
 }
