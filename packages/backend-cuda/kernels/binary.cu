@@ -48,6 +48,18 @@ __device__ inline T smallest(T a, T b) {
   return a != a || a < b ? a : b;
 }
 
+/**
+ * The whole part of a quotient, as an int32. In float64, since the quotient of float32 may round up to a whole number that the true one does not reach; of float32 operands the
+ * result is its bits, as float32 does not hold every whole number.
+ */
+__device__ inline float floor_quotient(float a, float b) {
+  const int whole = to_int32(floor(static_cast<double>(a) / static_cast<double>(b)));
+  float bits;
+  memcpy(&bits, &whole, 4);
+  return bits;
+}
+__device__ inline double floor_quotient(double a, double b) { return floor(a / b); }
+
 #define SHORT_CASE(code, expression)              \
   case code:                                      \
     _Pragma("unroll") for (int i = 0; i < 4; i++) { \
@@ -90,8 +102,7 @@ __device__ inline void apply(int operation, T (&a)[4], T (&b)[4]) {
     SHORT_CASE(BINARY_PRELU, x < T(0) ? y * x : x);
     // x is dy, y is the output of elu.
     SHORT_CASE(BINARY_ELU_GRAD, y >= T(0) ? x : x * (y + T(1)));
-    // The quotient of float32 may round up to a whole number that the true one does not reach.
-    CASE(BINARY_FLOOR_DIV, static_cast<T>(floor(static_cast<double>(x) / static_cast<double>(y))));
+    CASE(BINARY_FLOOR_DIV, floor_quotient(x, y));
     CASE(BINARY_MOD, remainder_of_floor(x, y));
     CASE(BINARY_POW, power(x, y));
     default:
@@ -136,6 +147,8 @@ __device__ inline double read_one(const void* x, int type, size_t at, double) {
 template <class T>
 __device__ inline void run(const BinaryParams& p) {
   const int last = p.rank - 1;
+  // These are the bits of int32 already.
+  const int yType = sizeof(T) == 4 && p.operation == BINARY_FLOOR_DIV ? FLOAT32 : p.yType;
   // Four results lie in one row, or there is but one row.
   const bool rows = last == 0 || p.size[last] % 4 == 0;
   const bool vectorA = aligned16(p.a), vectorB = aligned16(p.b), vectorY = aligned16(p.y);
@@ -158,7 +171,7 @@ __device__ inline void run(const BinaryParams& p) {
     apply(p.operation, a, b);
     if (p.clamp != CLAMP_NONE)
       for (int i = 0; i < 4; i++) a[i] = clamp_activation(p.clamp, a[i]);
-    store4(p.y, p.yType, at, count, vectorY && count == 4, a);
+    store4(p.y, yType, at, count, vectorY && count == 4, a);
   }
 }
 

@@ -76,10 +76,10 @@ function stridedSlice(call: KernelArguments<StridedSliceAttributes>): TensorInfo
     shrinkAxisMask,
   );
   if (info.isIdentity) return backend.reshaped(x, info.finalShape);
-  const simple = info.sliceDim0 || info.isSimpleSlice;
-  const size = simple
-    ? slice_util.computeOutShape(info.begin, info.end, info.strides)
-    : info.finalShapeSparse;
+  // Where the ends lie the other way round there is nothing.
+  const size = slice_util
+    .computeOutShape(info.begin, info.end, info.strides)
+    .map((length) => Math.max(0, length));
   const taken = onDevice(x) ? takeSteps(backend, x, info.begin, size, info.strides) : null;
   return taken
     ? { ...taken, shape: info.finalShape }

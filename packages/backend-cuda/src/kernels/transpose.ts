@@ -3,6 +3,7 @@ import {
   BatchToSpaceND,
   backend_util,
   SpaceToBatchND,
+  slice_util,
   type TensorInfo,
   Transpose,
 } from '@tensorflow/tfjs-core';
@@ -142,8 +143,12 @@ function batchToSpace(call: KernelArguments<BlockAttributes>): TensorInfo | Tens
   const apart = backend_util.getReshaped(x.shape, blockShape, blocks);
   const permutation = backend_util.getPermuted(apart.length, blockShape.length);
   const shape = backend_util.getReshapedPermuted(x.shape, blockShape, blocks);
-  const begin = backend_util.getSliceBeginCoords(crops, blockShape.length);
-  const size = backend_util.getSliceSize(shape, crops, blockShape.length);
+  // Of the axes after the blocks everything is taken.
+  const [begin, size] = slice_util.parseSliceParams(
+    { shape, rank: shape.length } as never,
+    backend_util.getSliceBeginCoords(crops, blockShape.length),
+    backend_util.getSliceSize(shape, crops, blockShape.length),
+  );
   const moved = transposed(backend, { ...x, shape: apart }, permutation);
   if (moved === null) return runOnHost(BatchToSpaceND, call as unknown as KernelArguments);
   try {
