@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
-import { rolldown } from 'rolldown';
+import { build, type Plugin, type Rolldown } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 /** Folder of the compiled modules of tfjs-core, tests among them. */
@@ -118,28 +118,33 @@ function flagValue(flag: string): unknown {
 
 async function bundle(modules: readonly string[]): Promise<string> {
   const entry = '\0entry';
-  const built = await rolldown({
-    input: entry,
-    external: ['@tensorflow/tfjs-core'],
-    plugins: [
-      {
-        name: 'core-cases',
-        resolveId(source, importer) {
-          if (source === entry) return entry;
-          if (!source.startsWith('.') || !importer) return null;
-          const path = join(importer === entry ? dist : dirname(importer), source);
-          const replaced = path === dist ? 'index' : path.slice(dist.length + 1);
-          return REPLACED[replaced] === undefined ? `${path}.js` : `\0${replaced}`;
-        },
-        load(id) {
-          if (id === entry) return modules.map((name) => `import './${name}';`).join('\n');
-          return REPLACED[id.slice(1)] ?? null;
-        },
-      },
-    ],
-    onLog() {},
+  const plugin: Plugin = {
+    name: 'core-cases',
+    enforce: 'pre',
+    resolveId(source, importer) {
+      if (source === entry) return entry;
+      if (!source.startsWith('.') || !importer) return null;
+      const path = join(importer === entry ? dist : dirname(importer), source);
+      const replaced = path === dist ? 'index' : path.slice(dist.length + 1);
+      return REPLACED[replaced] === undefined ? `${path}.js` : `\0${replaced}`;
+    },
+    load(id) {
+      if (id === entry) return modules.map((name) => `import './${name}';`).join('\n');
+      return REPLACED[id.slice(1)] ?? null;
+    },
+  };
+  const built = await build({
+    configFile: false,
+    root: folder,
+    logLevel: 'silent',
+    plugins: [plugin],
+    build: {
+      ssr: true,
+      write: false,
+      minify: false,
+      rolldownOptions: { input: entry, external: ['@tensorflow/tfjs-core'] },
+    },
   });
-  const { output } = await built.generate({ format: 'esm', codeSplitting: false });
-  await built.close();
+  const [{ output }] = [built].flat() as [Rolldown.RolldownOutput];
   return output[0].code;
 }
