@@ -19,7 +19,9 @@ namespace {
 constexpr size_t kPage = 4096, kAlignment = 256;
 /** What surrounds an allocation within its own pages. */
 constexpr unsigned char kGuard = 0xc5;
-/** Freed allocations whose addresses are not given out again. */
+/** Addresses that are set aside for the device, and those between two allocations. */
+constexpr size_t kRange = size_t(1) << 40, kGap = size_t(1) << 24;
+/** Freed allocations that are remembered, to be named. */
 constexpr size_t kForbidden = 2048;
 
 size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
@@ -37,14 +39,9 @@ std::ptrdiff_t first_change(const char* from, const char* to) {
 uint64_t DeviceMemory::allocate(size_t bytes, size_t limit) {
   const size_t taken = round_up(bytes, kAlignment);
   if (bytes == 0 || taken > limit || used_ > limit - taken) return 0;
-  const size_t inner = round_up(taken, kPage), whole = inner + 2 * kPage;
-  void* pages = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED) return 0;
-  char* first = static_cast<char*>(pages) + kPage;
-  if (mprotect(first, inner, PROT_READ | PROT_WRITE) != 0) {
-    munmap(pages, whole);
-    return 0;
-  }
+  const size_t inner = round_up(taken, kPage);
+  char* first = find_pages(inner);
+  if (first == nullptr || mprotect(first, inner, PROT_READ | PROT_WRITE) != 0) return 0;
   char* begin = first + inner - taken;
   memset(first, kGuard, static_cast<size_t>(begin - first));
   memset(begin, kPoison, bytes);
@@ -52,9 +49,41 @@ uint64_t DeviceMemory::allocate(size_t bytes, size_t limit) {
   ASAN_POISON_MEMORY_REGION(first, static_cast<size_t>(begin - first));
   ASAN_POISON_MEMORY_REGION(begin + bytes, taken - bytes);
   const uint64_t address = reinterpret_cast<uint64_t>(begin);
-  live_[address] = {bytes, static_cast<char*>(pages), whole};
+  live_[address] = {bytes, first, inner};
   used_ += taken;
   return address;
+}
+
+char* DeviceMemory::find_pages(size_t bytes) {
+  if (range_ == nullptr) {
+    void* range = mmap(nullptr, kRange, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range == MAP_FAILED) return nullptr;
+    range_ = static_cast<char*>(range);
+  }
+  const size_t whole = bytes + 2 * kGap;
+  if (whole > kRange) return nullptr;
+  for (int rounds = 0; rounds < 2;) {
+    if (next_ + whole > kRange) {
+      next_ = 0;
+      rounds++;
+      continue;
+    }
+    char* pages = range_ + next_ + kGap;
+    // Live allocations that this one would come too near to.
+    const auto after = live_.upper_bound(reinterpret_cast<uint64_t>(pages + bytes + kGap));
+    if (after == live_.begin()) {
+      next_ += bytes + kGap;
+      return pages;
+    }
+    const Allocation& before = std::prev(after)->second;
+    const size_t end = static_cast<size_t>(before.pages + before.page_bytes - range_);
+    if (end <= next_) {
+      next_ += bytes + kGap;
+      return pages;
+    }
+    next_ = end;
+  }
+  return nullptr;
 }
 
 bool DeviceMemory::free(uint64_t address) {
@@ -76,10 +105,7 @@ void DeviceMemory::forbid(uint64_t address, const Allocation& allocation) {
   ASAN_UNPOISON_MEMORY_REGION(allocation.pages, allocation.page_bytes);
   mmap(allocation.pages, allocation.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   forbidden_.emplace_back(address, allocation);
-  if (forbidden_.size() > kForbidden) {
-    munmap(forbidden_.front().second.pages, forbidden_.front().second.page_bytes);
-    forbidden_.pop_front();
-  }
+  if (forbidden_.size() > kForbidden) forbidden_.pop_front();
 }
 
 bool DeviceMemory::holds(uint64_t address, size_t bytes) const {
@@ -93,7 +119,7 @@ bool DeviceMemory::holds(uint64_t address, size_t bytes) const {
 std::string DeviceMemory::describe(uint64_t address) const {
   const auto within = [address](const Allocation& allocation) {
     const uint64_t pages = reinterpret_cast<uint64_t>(allocation.pages);
-    return address >= pages && address < pages + allocation.page_bytes;
+    return address >= pages - kGap / 2 && address < pages + allocation.page_bytes + kGap / 2;
   };
   for (const auto& [begin, allocation] : live_) {
     if (!within(allocation)) continue;
@@ -101,7 +127,7 @@ std::string DeviceMemory::describe(uint64_t address) const {
     return "offset " + std::to_string(offset) + " of an allocation of " + std::to_string(allocation.bytes) + " bytes";
   }
   for (const auto& [begin, allocation] : forbidden_) {
-    if (within(allocation)) return "in an allocation of " + std::to_string(allocation.bytes) + " bytes that was freed";
+    if (within(allocation)) return "in or near an allocation of " + std::to_string(allocation.bytes) + " bytes that was freed";
   }
   return "";
 }
@@ -114,8 +140,8 @@ std::string DeviceMemory::damage(uint64_t address, const Allocation& allocation)
   return "";
 #else
   const char* begin = reinterpret_cast<const char*>(address);
-  const char* first = allocation.pages + kPage;
-  const char* end = allocation.pages + allocation.page_bytes - kPage;
+  const char* first = allocation.pages;
+  const char* end = allocation.pages + allocation.page_bytes;
   std::ptrdiff_t at = first_change(first, begin);
   if (at >= 0) {
     at += first - begin;

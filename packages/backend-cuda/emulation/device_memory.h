@@ -1,5 +1,5 @@
-// The memory of the device that does not exist: every allocation lies at the end of its own pages, between pages that nobody may touch and bytes that nobody may
-// change, and is poisoned when it is taken. Pages of freed memory stay forbidden for a long time.
+// The memory of the device that does not exist: every allocation lies at the end of its own pages, far from all others in a range of addresses that nobody may
+// touch, between bytes that nobody may change, and is poisoned when it is taken. Freed memory stays forbidden until the range has been gone through once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -32,12 +32,16 @@ class DeviceMemory {
     char* pages;
     size_t page_bytes;
   };
+  /** Pages for an allocation, within the range. Null where there are none left. */
+  char* find_pages(size_t bytes);
   static std::string damage(uint64_t address, const Allocation& allocation);
   void forbid(uint64_t address, const Allocation& allocation);
 
   std::map<uint64_t, Allocation> live_;
   std::deque<std::pair<uint64_t, Allocation>> forbidden_;
   size_t used_ = 0;
+  char* range_ = nullptr;
+  size_t next_ = 0;
 };
 
 }  // namespace emulation

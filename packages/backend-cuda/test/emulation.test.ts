@@ -82,7 +82,7 @@ describe.skipIf(missing)('the emulation', () => {
       /kernel check_write_outside wrote outside of an allocation of 256 bytes, at offset -4/,
     );
     expect(await failure('check_write_outside', 32, 2 ** 20)).toMatch(
-      /kernel check_write_outside, block \(0, 0, 0\), thread \(0, 0, 0\): touched the address/,
+      /kernel check_write_outside, block \(0, 0, 0\), thread \(0, 0, 0\): touched the address .*: offset 4194304 of an allocation of 256 bytes/,
     );
   });
 
@@ -94,7 +94,7 @@ describe.skipIf(missing)('the emulation', () => {
         device.launch(device.getFunction('check_add', 0), 1, 1, 1, 64, 0, addParams(x, y, 1, 64), stream);
         await device.synchronize(stream);
       };
-      await expect(launch()).rejects.toThrow(/in an allocation of 256 bytes that was freed/);
+      await expect(launch()).rejects.toThrow(/in or near an allocation of 256 bytes that was freed/);
     });
   });
 
