@@ -1,5 +1,11 @@
 import { BackendUnavailableError, getDSConvBackend, runSelfTest, type TierStatus } from '@dsconv/core';
-import { backend as currentBackend, findBackendFactory, getKernel, setBackend } from '@tensorflow/tfjs-core';
+import {
+  backend as currentBackend,
+  findBackendFactory,
+  getKernel,
+  removeBackend,
+  setBackend,
+} from '@tensorflow/tfjs-core';
 import { BACKENDS, quietTensorFlow, useBackend } from '../backends.js';
 import { tierEngines } from '../bench/engines.js';
 import type { BenchLayer } from '../bench/layer.js';
@@ -11,10 +17,12 @@ import { turn } from '../interruption.js';
 import { describeMachine } from '../machine.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
+import { gpuIsDone, provideWebGPU, WEBGPU } from '../webgpu.js';
 
 interface TierReport {
   name: string;
-  tier: string;
+  /** Null where the backend cannot even be asked for its tiers. */
+  tier: string | null;
   available: boolean;
   /** Why it is not available or not right; null when all is well. */
   reason: string | null;
@@ -39,6 +47,11 @@ const LAYER: BenchLayer = {
   count: 1,
 };
 const SAMPLES = 5;
+/** A sample on a GPU is so many runs: one alone would be the time of asking. */
+const GPU_REPEATS = 4;
+/** A run that takes so long (ms) is not done again: a GPU that is none. */
+const SLOW = 200;
+const NOTHING = { selfTest: null, gmacs: null };
 
 export const registerDoctor: RegisterCommand = (program, context) => {
   const command = program
@@ -50,20 +63,23 @@ export const registerDoctor: RegisterCommand = (program, context) => {
 
 async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
   quietTensorFlow();
-  const names = options.backend === undefined ? BACKENDS : [options.backend];
+  const names = options.backend === undefined ? [...new Set([...BACKENDS, WEBGPU])] : [options.backend];
   // An unknown name is an error; a backend that cannot run here is what this command is for.
-  if (options.backend !== undefined && !BACKENDS.includes(options.backend)) await useBackend(options, io);
+  if (names.some((name) => !BACKENDS.includes(name) && name !== WEBGPU)) await useBackend(options, io);
   const jobs: { name: string; status: TierStatus }[] = [];
+  const reports: TierReport[] = [];
+  const missing = names.includes(WEBGPU) ? await provideWebGPU() : null;
   for (const name of names) {
+    if (name === WEBGPU && missing) continue;
     for (const status of await getDSConvBackend(name)!.tiers()) jobs.push({ name, status });
   }
   const progress = createProgress(io, options.json === true, 'doctor', jobs.length);
-  const reports: TierReport[] = [];
   for (const { name, status } of jobs) {
     await turn(io.signal);
     progress.update(reports.length, `${name} ${status.tier}`);
     reports.push(await examine(name, status));
   }
+  if (missing) reports.push({ ...NOTHING, name: WEBGPU, tier: null, available: false, reason: missing });
   progress.finish();
   const machine = describeMachine();
   if (options.json) {
@@ -77,7 +93,7 @@ async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
   io.stdout.write(`Node ${machine.node} on ${machine.platform}, ${machine.cores} × ${machine.cpu}\n\n`);
   const rows = reports.map((report) => [
     report.name,
-    report.tier,
+    report.tier ?? '-',
     report.available ? 'yes' : 'no',
     report.selfTest === null ? '-' : report.selfTest ? 'passed' : 'FAILED',
     report.gmacs === null ? '-' : report.gmacs.toFixed(2),
@@ -91,7 +107,7 @@ async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
 
 async function examine(name: string, status: TierStatus): Promise<TierReport> {
   const { tier, available, reason = null } = status;
-  const report: TierReport = { name, tier, available, reason, selfTest: null, gmacs: null };
+  const report: TierReport = { ...NOTHING, name, tier, available, reason };
   if (!available) return report;
   try {
     const [engine] = await tierEngines(name, [tier]);
@@ -101,15 +117,37 @@ async function examine(name: string, status: TierStatus): Promise<TierReport> {
     await runSelfTest(pinned, currentBackend(), (kernel) => getKernel(kernel, pinned).kernelFunc);
     report.selfTest = true;
     const layer = engine!.prepare(LAYER);
-    const repeats = warmUp(layer.run);
-    const times = Array.from({ length: SAMPLES }, () => sample(layer.run, repeats));
+    const times = name === WEBGPU ? await onGpu(layer.run) : onHost(layer.run);
     layer.dispose();
     report.gmacs = gmacs(LAYER.macs, median(times));
+    // Every tier has a device of its own, which would keep the process alive.
+    if (name === WEBGPU) removeBackend(pinned);
   } catch (error) {
     report.available = false;
     report.reason = oneLine(error instanceof Error ? error.message : String(error));
   }
   return report;
+}
+
+/** Milliseconds of one run, several times. */
+function onHost(run: () => void): number[] {
+  const repeats = warmUp(run);
+  return Array.from({ length: SAMPLES }, () => sample(run, repeats));
+}
+
+async function onGpu(run: () => void): Promise<number[]> {
+  const timed = async (repeats: number): Promise<number> => {
+    const start = performance.now();
+    for (let n = 0; n < repeats; n++) run();
+    await gpuIsDone();
+    return (performance.now() - start) / repeats;
+  };
+  // Shaders are compiled, but what the first run takes with it is the upload of the filter.
+  const first = await timed(1);
+  if (first > SLOW) return [first];
+  const times: number[] = [];
+  for (let n = 0; n < SAMPLES; n++) times.push(await timed(GPU_REPEATS));
+  return times;
 }
 
 /** TensorFlow.js keeps the reason to itself when a backend cannot be created; asked directly, the factory tells it. */
