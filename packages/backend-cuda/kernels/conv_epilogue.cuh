@@ -18,12 +18,19 @@ __device__ __forceinline__ float activate_simply(float v, int activation, float 
   return v;
 }
 
+/** Of numbers that are far below zero too: e^v is never infinite. */
+__device__ __forceinline__ float sigmoid(float v) {
+  if (v >= 0.0f) return 1.0f / (1.0f + expf(-v));
+  const float e = expf(v);
+  return e / (1.0f + e);
+}
+
 /** All of them. */
 __device__ __forceinline__ float activate(float v, int activation, float slope) {
   switch (activation) {
-    case ACTIVATION_SILU: return v == -INFINITY ? 0.0f : v / (1.0f + expf(-v));
+    case ACTIVATION_SILU: return v == -INFINITY ? 0.0f : v * sigmoid(v);
     case ACTIVATION_ELU: return v >= 0.0f ? v : expm1f(v);
-    case ACTIVATION_SIGMOID: return 1.0f / (1.0f + expf(-v));
+    case ACTIVATION_SIGMOID: return sigmoid(v);
     default: return activate_simply(v, activation, slope);
   }
 }
