@@ -22,7 +22,8 @@ export function mergePtx(texts, version) {
     return lines
       .map((line) => line.replace(/\s*\/\/.*$/, '').replace(/^\s+/, ''))
       .filter((line) => {
-        if (line === '') return false;
+        // A hint of newer compilers, which versions of PTX before 8.3 do not know.
+        if (line === '' || line.startsWith('.pragma "used_bytes_mask')) return false;
         // The dynamic shared memory of every file is the same; the module has it once.
         if (!line.startsWith('.extern')) return true;
         const first = !declared.has(line);
