@@ -1,78 +1,25 @@
 /**
  * Known answers, computed on the device itself when a backend is created, by every kernel of DSConv that may be chosen. Kernels that are wrong look normal, so
- * a tier that fails is not used, and an operator whose shared kernels fail is
- * switched off with the reason.
+ * a tier that fails is not used, and an operator whose shared kernels fail is switched off with the reason.
  */
-import {
-  DS_DEPTHWISE_CONV2D,
-  DSCONV2D,
-  DSConvFilter,
-  type FilterKind,
-  referenceDSConv2d,
-  resolveGeometry,
-} from '@dsconv/core';
+import { DS_DEPTHWISE_CONV2D, DSCONV2D } from '@dsconv/core';
 import type { CudaBackend } from './backend.js';
 import type { CudaTier, Launcher } from './device/launch.js';
 import { type ConvolutionCall, inputImage, launchConvolution, targetOf } from './dsconv/convolution.js';
 import { type DeviceFilter, freeFilter, uploadFilter } from './dsconv/filters.js';
-import { chooseKernel } from './dsconv/kernel-choice.js';
-
-/** One convolution with integers, whose sums are exact. */
-interface KnownCase {
-  kind: FilterKind;
-  bits: 2 | 4 | 8;
-  /** Float activations. */
-  float?: boolean;
-  /** With a bias of the distribution shifter. */
-  shift?: boolean;
-  kernel?: readonly [number, number];
-  channels: number;
-  outputs: number;
-  height: number;
-  width: number;
-  blockSize?: number;
-  /** What the choice of a tile is told of the device, so that it takes the tile that is meant. */
-  multiprocessors?: number;
-}
-
-const WIDTHS = [2, 4, 8] as const;
-
-const convolution = {
-  kind: 'conv2d',
-  kernel: [3, 2],
-  channels: 44,
-  outputs: 6,
-  height: 5,
-  width: 6,
-} as const;
-/** Of one tap, for tiles that are filled in one direction or both. */
-const flat = { kind: 'conv2d', kernel: [1, 1], channels: 40, multiprocessors: 1, bits: 4 } as const;
-
-/** Integer products: what the tiers differ in. */
-const TIER_CASES: readonly KnownCase[] = [
-  ...WIDTHS.flatMap((bits): KnownCase[] => [
-    { ...convolution, bits },
-    { ...convolution, bits, shift: true },
-    { ...convolution, bits, channels: 3, outputs: 20 },
-    { ...convolution, bits, channels: 3, outputs: 40 },
-    { ...convolution, bits, kind: 'depthwise', channels: 20 },
-    { ...convolution, bits, kind: 'depthwise' },
-  ]),
-  { ...flat, outputs: 120, height: 11, width: 11 },
-  { ...flat, outputs: 60, height: 16, width: 15 },
-  { ...flat, outputs: 60, height: 11, width: 11 },
-  { ...flat, outputs: 30, height: 8, width: 7 },
-  // Blocks whose sums may pass 2^22, and a depth that is cut into parts.
-  { ...flat, bits: 8, channels: 600, blockSize: 512, outputs: 20, height: 3, width: 3 },
-  { ...flat, channels: 500, outputs: 30, height: 2, width: 3, multiprocessors: 100 },
-];
-
-/** Float activations, the same in all tiers. */
-const SHARED_CASES: readonly KnownCase[] = [
-  { ...convolution, bits: 4, float: true },
-  { ...convolution, bits: 4, float: true, shift: true },
-  { ...convolution, bits: 8, kind: 'depthwise', float: true },
-];
+import { chooseKernel, type KernelChoice } from './dsconv/kernel-choice.js';
+import { CONVERTING, sharedBytes } from './dsconv/tiles.js';
+import { CHUNK } from './layout/image.js';
+import { chunksOf, STEP_CHUNKS } from './layout/pack-filter.js';
+import {
+  answerOf,
+  filterOf,
+  geometryOf,
+  integers,
+  type KnownCase,
+  SHARED_CASES,
+  TIER_CASES,
+} from './self-test-cases.js';
 
 /**
  * Makes `tier` the backend's if its kernels give the known answers.
@@ -104,11 +51,17 @@ export function kernelsReached(backend: CudaBackend): Set<string> {
   for (const known of [...TIER_CASES, ...SHARED_CASES]) {
     const filter = filterOf(known);
     const packed = uploadFilter(backend, filter, 1, known.float ? null : 8);
-    const note = {
-      ...launcherFor(backend, known),
-      launch: ({ kernel }: { kernel: string }) => names.add(kernel),
+    const { device, tier } = backend;
+    const note: Launcher = {
+      device,
+      tier,
+      launch: ({ kernel }) => names.add(kernel),
+      temporary: (_bytes, use) => use(0),
+      copy: () => {},
+      fill32: () => {},
     };
-    launchConvolution(note as unknown as Launcher, callOf(known, packed), NOWHERE);
+    const call = callOf(known, packed);
+    launchConvolution(note, call, NOWHERE, choiceOf(backend, known, call));
     freeFilter(backend, packed);
     filter.dispose();
   }
@@ -117,30 +70,18 @@ export function kernelsReached(backend: CudaBackend): Set<string> {
 
 const NOWHERE = { input: 0, bias: 0, slopes: 0, residual: 0, result: 0, image: 0 };
 
-/** Whole numbers from -`most` to `most`, the same every time. */
-function integers(length: number, most: number, seed: number): Float32Array {
-  let s = seed;
-  return Float32Array.from({ length }, () => {
-    s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
-    return Math.floor((s / 2 ** 32) * (2 * most + 1)) - most;
-  });
-}
-
-/** Activations are whole numbers below 128 and scales powers of two: every sum is exact, so there is one answer. */
 async function failureOf(backend: CudaBackend, known: KnownCase): Promise<string | null> {
   const filter = filterOf(known);
-  const geometry = geometryOf(known);
-  const x = integers(geometry.inHeight * geometry.inWidth * geometry.inChannels, 127, 7);
-  const bias = integers(geometry.outChannels, 1000, 11);
-  const activationBits = known.float ? null : 8;
-  const wanted = referenceDSConv2d({ x, bias }, filter, { geometry, activationBits }).output;
-  const packed = uploadFilter(backend, filter, 1, activationBits);
+  const { inHeight, inWidth, inChannels, outChannels } = geometryOf(known);
+  const x = integers(inHeight * inWidth * inChannels, 127, 7);
+  const bias = integers(outChannels, 1000, 11);
+  const wanted = answerOf(known, filter, x, bias);
+  const packed = uploadFilter(backend, filter, 1, known.float ? null : 8);
   const call = callOf(known, packed);
-  const launcher = launcherFor(backend, known);
-  const choice = chooseKernel(targetOf(launcher), call);
+  const choice = choiceOf(backend, known, call);
   const kernel = choice.kind === 'mma' ? choice.tile.kernel : choice.kernel;
   try {
-    const found = await compute(backend, launcher, call, { x, bias }, wanted.length);
+    const found = await compute(backend, call, choice, { x, bias }, wanted.length);
     const at = wanted.findIndex((value, n) => value !== found[n]);
     if (at < 0) return null;
     return `kernel '${kernel}' computes ${found[at]} for output ${at} of its known case; expected ${wanted[at]}`;
@@ -154,8 +95,8 @@ async function failureOf(backend: CudaBackend, known: KnownCase): Promise<string
 
 async function compute(
   backend: CudaBackend,
-  launcher: Launcher,
   call: ConvolutionCall,
+  choice: KernelChoice,
   values: { x: Float32Array; bias: Float32Array },
   outputs: number,
 ): Promise<Float32Array> {
@@ -163,7 +104,7 @@ async function compute(
   const bias = backend.uploaded(values.bias);
   try {
     const info = backend.make([outputs], 'float32', (y) =>
-      launchConvolution(launcher, call, { ...NOWHERE, input, bias, result: y.address }),
+      launchConvolution(backend, call, { ...NOWHERE, input, bias, result: y.address }, choice),
     );
     const read = backend.read(info.dataId);
     backend.disposeData(info.dataId);
@@ -174,34 +115,23 @@ async function compute(
   }
 }
 
-/** The backend, on a device that says it has so many multiprocessors. */
-function launcherFor(backend: CudaBackend, { multiprocessors }: KnownCase): Launcher {
-  const { info } = backend.device;
-  const told = { ...info, multiprocessors: multiprocessors ?? info.multiprocessors };
-  return {
-    device: Object.create(backend.device, { info: { value: told } }),
-    tier: backend.tier,
-    launch: (launch) => backend.launch(launch),
-    temporary: (bytes, use) => backend.temporary(bytes, use),
-    copy: (to, from, bytes) => backend.copy(to, from, bytes),
-    fill32: (address, pattern, count) => backend.fill32(address, pattern, count),
+/** The kernel of a case: that of its tile in the tier that has tiles, else the one that calls like it get. */
+function choiceOf(backend: CudaBackend, known: KnownCase, call: ConvolutionCall): KernelChoice {
+  const { tile, channels, blockSize = CHUNK, splits = 1 } = known;
+  const { filter } = call;
+  if (!tile || backend.tier === 'naive' || filter.form === 'float')
+    return chooseKernel(targetOf(backend), call);
+  const { group, block } = chunksOf(1, channels, blockSize);
+  const unit = STEP_CHUNKS * block;
+  const splitChunks = Math.ceil(group / unit / splits) * unit;
+  const like = {
+    bits: filter.bits,
+    halfScales: filter.halfScales,
+    shifted: filter.shifts !== 0,
+    converts: tile === CONVERTING,
   };
-}
-
-function geometryOf({ kind, kernel = [1, 1], channels, outputs, height, width }: KnownCase) {
-  const strided = kernel[0] > 1;
-  return resolveGeometry({
-    inputShape: [1, height, width, channels],
-    kernelSize: kernel,
-    outChannels: kind === 'depthwise' ? channels : outputs,
-    strides: strided ? [1, 2] : 1,
-    pad: strided
-      ? [
-          [1, 1],
-          [0, 1],
-        ]
-      : 'valid',
-  });
+  const parts = Math.ceil(group / splitChunks);
+  return { kind: 'mma', tile, splits: parts, splitChunks, sharedBytes: sharedBytes(tile, like) };
 }
 
 function callOf(known: KnownCase, filter: DeviceFilter): ConvolutionCall {
@@ -225,30 +155,4 @@ function callOf(known: KnownCase, filter: DeviceFilter): ConvolutionCall {
       image: null,
     },
   };
-}
-
-function filterOf({
-  kind,
-  bits,
-  shift,
-  kernel = [1, 1],
-  channels,
-  outputs,
-  blockSize = 32,
-}: KnownCase): DSConvFilter {
-  const depthwise = kind === 'depthwise';
-  const shape: [number, number, number, number] = [...kernel, channels, depthwise ? 1 : outputs];
-  const perChannel = depthwise || channels < 16;
-  const scales = kernel[0] * kernel[1] * Math.ceil(channels / blockSize) * outputs;
-  const powers = (length: number, seed: number) => ({
-    format: 'float32' as const,
-    data: integers(length, 2, seed).map((power) => 2 ** power),
-  });
-  const high = 2 ** (bits - 1);
-  const count = shape.reduce((product, d) => product * d, 1);
-  const q = Int8Array.from(integers(count, high, 3), (value) => Math.min(value, high - 1));
-  const shifters = perChannel
-    ? { cds: powers(depthwise ? channels : outputs, 5) }
-    : { kds: powers(scales, 5), ...(shift && { kdsBias: powers(scales, 9) }) };
-  return DSConvFilter.fromIntegers({ kind, shape, bits, blockSize, ...shifters }, q);
 }
