@@ -9,13 +9,24 @@
     dsconv2d_tile<Tile, converts, shifted>(p, shared);    \
   }
 
-using Tile128x128 = MmaTile<128, 128, 2, 4, 4>;
-using Tile128x64 = MmaTile<128, 64, 2, 2, 4>;
-using Tile64x64 = MmaTile<64, 64, 2, 2, 4>;
-using Tile64x32 = MmaTile<64, 32, 2, 2, 4>;
+// Filters whose blocks are all of 32, 64 or 128 channels, and any others.
+using Tile128x128b64 = MmaTile<128, 128, 2, 4, 2, 2, 4>;
+using Tile128x128b128 = MmaTile<128, 128, 2, 4, 4, 4, 3>;
+using Tile128x128 = MmaTile<128, 128, 2, 4, 0, 2, 4>;
+using Tile128x64b32 = MmaTile<128, 64, 2, 2, 1, 2, 4>;
+using Tile128x64b64 = MmaTile<128, 64, 2, 2, 2, 2, 4>;
+using Tile64x64b64 = MmaTile<64, 64, 2, 2, 2, 2, 4>;
+using Tile64x64b128 = MmaTile<64, 64, 2, 2, 4, 4, 3>;
+using Tile64x64 = MmaTile<64, 64, 2, 2, 0, 2, 4>;
+using Tile64x32 = MmaTile<64, 32, 2, 2, 0, 2, 4>;
 
+DSCONV_KERNEL(dsconv2d_128x128_b64, Tile128x128b64, false, false)
+DSCONV_KERNEL(dsconv2d_128x128_b128, Tile128x128b128, false, false)
 DSCONV_KERNEL(dsconv2d_128x128, Tile128x128, false, false)
-DSCONV_KERNEL(dsconv2d_128x64, Tile128x64, false, false)
+DSCONV_KERNEL(dsconv2d_128x64_b32, Tile128x64b32, false, false)
+DSCONV_KERNEL(dsconv2d_128x64_b64, Tile128x64b64, false, false)
+DSCONV_KERNEL(dsconv2d_64x64_b64, Tile64x64b64, false, false)
+DSCONV_KERNEL(dsconv2d_64x64_b128, Tile64x64b128, false, false)
 DSCONV_KERNEL(dsconv2d_64x64, Tile64x64, false, false)
 DSCONV_KERNEL(dsconv2d_64x32, Tile64x32, false, false)
 // Blocks whose sums may reach 2^22, and filters with shifters, which are rare, have one tile.

@@ -7,6 +7,7 @@ import { type ContainerBits, packFilter } from '../layout/pack-filter.js';
 export interface PackedDeviceFilter {
   form: 'fragments' | 'rows';
   bits: ContainerBits;
+  weightBytes: number;
   /** Device addresses; shifts is 0 where there are none. */
   weights: number;
   scales: number;
@@ -43,6 +44,7 @@ export function uploadFilter(
   return {
     form,
     bits,
+    weightBytes: weights.byteLength,
     weights: to.uploaded(weights),
     scales: to.uploaded(scales),
     shifts: shifts ? to.uploaded(shifts) : 0,

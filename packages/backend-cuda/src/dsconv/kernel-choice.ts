@@ -32,6 +32,7 @@ export function chooseKernel({ tier, device }: KernelTarget, call: ConvolutionCa
       : chooseDirect(geometry, filter, image, device);
     return window === null ? plain : { kind: 'window', ...window };
   }
+  if (!fitsCounters(call, filter.weightBytes)) return plain;
   const like = {
     bits: filter.bits,
     halfScales: filter.halfScales,
@@ -40,6 +41,12 @@ export function chooseKernel({ tier, device }: KernelTarget, call: ConvolutionCa
   };
   const choice = chooseTile(geometry, image.blockSize, like, device);
   return { kind: 'mma', ...choice, sharedBytes: sharedBytes(choice.tile, like) };
+}
+
+/** Offsets of the tensor core kernels have 32 bits, their masks of taps 16 for each direction. */
+function fitsCounters({ image, geometry: g }: ConvolutionCall, weightBytes: number): boolean {
+  const most = 2 ** 32;
+  return image!.byteLength < most && weightBytes < most && g.kernelHeight <= 16 && g.kernelWidth <= 16;
 }
 
 /** Whether the kernel reads float32 and rounds it itself. */

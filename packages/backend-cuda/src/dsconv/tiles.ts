@@ -1,7 +1,7 @@
 /** The tiles of dsconv2d on tensor cores, and which of them serves a convolution. */
 import type { ConvGeometry } from '@dsconv/core';
 import { CHUNK } from '../layout/image.js';
-import { type ContainerBits, chunksOf, OUTPUTS, STEP_CHUNKS } from '../layout/pack-filter.js';
+import { type Chunks, type ContainerBits, chunksOf, OUTPUTS, STEP_CHUNKS } from '../layout/pack-filter.js';
 
 /** A kernel of dsconv_mma.cu. */
 export interface Tile {
@@ -10,33 +10,45 @@ export interface Tile {
   pixels: number;
   channels: number;
   threads: number;
-  /** Steps in shared memory. */
+  /** Chunks of every block of the filters that it serves, or 0 where it serves any. */
+  block: 0 | 1 | 2 | 4;
+  /** Chunks of a step, and steps in shared memory. */
+  chunks: 2 | 4;
   stages: number;
-  /** Rows of the epilogue's turn. */
-  epilogueRows: number;
   /** Blocks of threads for which a multiprocessor has registers. */
   resident: number;
-  /** Products per time and multiprocessor, where there is enough to do; the largest tile has 1. */
+  /** Products per time and multiprocessor, where there is enough to do; the largest tile has 1. An estimate from counts of instructions, not measured. */
   rate: number;
 }
 
-const LARGE: Omit<Tile, 'kernel' | 'pixels' | 'channels' | 'threads' | 'resident' | 'rate'> = {
-  stages: 4,
-  epilogueRows: 32,
-};
+function tile(
+  [pixels, channels]: readonly [number, number],
+  block: Tile['block'],
+  resident: number,
+  rate: number,
+  kernel = `dsconv2d_${pixels}x${channels}${block === 0 ? '' : `_b${block * CHUNK}`}`,
+): Tile {
+  const chunks = block === 4 ? 4 : 2;
+  const threads = pixels * channels > 128 * 64 ? 256 : 128;
+  return { kernel, pixels, channels, threads, block, chunks, stages: block === 4 ? 3 : 4, resident, rate };
+}
 
 /** The same table as in dsconv_mma.cu. */
 export const TILES: readonly Tile[] = [
-  { kernel: 'dsconv2d_128x128', pixels: 128, channels: 128, threads: 256, resident: 1, rate: 1, ...LARGE },
-  { kernel: 'dsconv2d_128x64', pixels: 128, channels: 64, threads: 128, resident: 2, rate: 0.95, ...LARGE },
-  { kernel: 'dsconv2d_64x64', pixels: 64, channels: 64, threads: 128, resident: 4, rate: 0.8, ...LARGE },
-  { kernel: 'dsconv2d_64x32', pixels: 64, channels: 32, threads: 128, resident: 5, rate: 0.6, ...LARGE },
+  tile([128, 128], 2, 1, 1),
+  tile([128, 128], 4, 1, 1),
+  tile([128, 128], 0, 1, 0.8),
+  tile([128, 64], 1, 3, 0.9),
+  tile([128, 64], 2, 2, 0.9),
+  tile([64, 64], 2, 4, 0.75),
+  tile([64, 64], 4, 3, 0.75),
+  tile([64, 64], 0, 4, 0.6),
+  tile([64, 32], 0, 5, 0.45),
 ];
 
 /** The tile of blocks whose sums may reach 2^22, and of filters with shifters. */
-const RARE = { pixels: 64, channels: 64, threads: 128, resident: 3, rate: 0.5, ...LARGE };
-export const CONVERTING: Tile = { kernel: 'dsconv2d_converting', ...RARE };
-export const SHIFTED: Tile = { kernel: 'dsconv2d_shifted', ...RARE };
+export const CONVERTING = tile([64, 64], 0, 4, 0.5, 'dsconv2d_converting');
+export const SHIFTED = tile([64, 64], 0, 4, 0.5, 'dsconv2d_shifted');
 
 /** What of a device the choice depends on. */
 export interface TileDevice {
@@ -62,12 +74,22 @@ export interface TileChoice {
   splitChunks: number;
 }
 
-/** Dynamic shared memory of a block, as dsconv_mma.cuh lays it out: steps, and in their place the tile of the epilogue. */
+/** Rows that the epilogue finishes at a time: 16 of each of two rows of warps. */
+const EPILOGUE_ROWS = 32;
+
+/** Dynamic shared memory of a block, as dsconv_steps.cuh lays it out: steps, and in their place the tile of the epilogue. */
 export function sharedBytes(tile: Tile, filter: TileFilter): number {
-  const weights = (tile.channels / OUTPUTS) * 128 * filter.bits;
-  const columns = STEP_CHUNKS * tile.channels * ((filter.halfScales ? 2 : 4) + (filter.shifted ? 4 : 0));
-  const step = tile.pixels * CHUNK * STEP_CHUNKS + weights + STEP_CHUNKS * tile.pixels * 4 + columns;
-  return Math.max(tile.stages * step, tile.epilogueRows * (tile.channels + 8) * 4);
+  const { pixels, channels, chunks, block, stages } = tile;
+  const slots = block === chunks ? 1 : chunks;
+  const weights = (channels / OUTPUTS) * 64 * chunks * filter.bits;
+  const columns = slots * channels * ((filter.halfScales ? 2 : 4) + (filter.shifted ? 4 : 0));
+  const step = pixels * CHUNK * chunks + weights + slots * pixels * 4 + columns;
+  return Math.max(stages * step, EPILOGUE_ROWS * (channels + 8) * 4);
+}
+
+/** Whether a tile serves a filter of such chunks. */
+export function servesBlocks({ block }: Tile, chunks: Chunks): boolean {
+  return block === 0 || (chunks.block === block && chunks.group % block === 0);
 }
 
 /** The largest |P| in units of the accumulators: weights are the uppermost bits of bytes, mantissas at most 2^(bits-1) - 1. */
@@ -76,8 +98,8 @@ export function convertsSums(blockSize: number, activationBits: number): boolean
 }
 
 /** Chunks after which a part of the depth may end: at the end of a block and of a step. */
-function splitUnit(blockChunks: number, groupChunks: number): number {
-  const unit = groupChunks % blockChunks === 0 ? blockChunks : groupChunks;
+function splitUnit({ block, group }: Chunks): number {
+  const unit = group % block === 0 ? block : group;
   return unit % STEP_CHUNKS === 0 ? unit : unit * STEP_CHUNKS;
 }
 
@@ -99,12 +121,12 @@ export function chooseTile(
   const chunks = chunksOf(taps, depth, blockSize);
   const total = taps * chunks.group;
   const pixels = batch * outHeight * outWidth;
-  const unit = splitUnit(chunks.block, chunks.group);
+  const unit = splitUnit(chunks);
   const tiles = filter.shifted ? [SHIFTED] : filter.converts ? [CONVERTING] : TILES;
   let best: TileChoice | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (const tile of tiles) {
-    if (sharedBytes(tile, filter) > device.sharedMemoryPerBlock) continue;
+    if (!servesBlocks(tile, chunks) || sharedBytes(tile, filter) > device.sharedMemoryPerBlock) continue;
     const blocks = Math.ceil(pixels / tile.pixels) * groups * Math.ceil(outChannels / groups / tile.channels);
     for (const wanted of SPLITS) {
       const splitChunks = Math.max(1, Math.ceil(total / unit / wanted)) * unit;
