@@ -1,6 +1,7 @@
 /** Convolutions beyond what a device binds at once: computed in parts of the batch, or declined with a sentence. */
 import '@dsconv/backend-webgpu';
 import {
+  compile,
   type DSConvFilter,
   dsconv2d,
   dsDepthwiseConv2d,
@@ -100,6 +101,18 @@ test('depthwise, whose input is the larger one', async () => {
   const parts = await run(body, x, x);
   expect(parts.values).toEqual(whole.values);
   expect(parts.parts).toBeGreaterThan(batch);
+});
+
+test('a plan of such a batch is eager and says why', async () => {
+  const x = constant([batch, 6, 5, 32], 1);
+  const body = (input: tf.Tensor) => dsconv2d(input as tf.Tensor4D, f, 1, 'same');
+  const wanted = [...(await body(x).data())];
+  lower({ maxStorageBufferBindingSize: 3 * 3840 });
+  const plan = await compile(body, x);
+  expect(plan.mode).toBe('eager');
+  expect(plan.reason).toBe('a value of the plan takes 26880 bytes; expected at most 11520 on this device');
+  expect([...(await ((await plan.run(x)) as tf.Tensor).data())]).toEqual(wanted);
+  plan.dispose();
 });
 
 test('what does not fit picture by picture is declined, with the buffer and both sizes', () => {
