@@ -49,7 +49,7 @@ export function runOnHost<A>(
   if (!warned.has(kernelName)) {
     warned.add(kernelName);
     backend_util.warn(
-      `kernel ${kernelName} runs on the CPU, its tensors are moved there and back: backend 'dsconv-cuda' has none for it (said once)`,
+      `kernel ${kernelName} runs on the CPU, its tensors are moved there and back: backend 'dsconv-cuda' has none for this case (said once)`,
     );
   }
   const host = hostOf(backend);

@@ -107,6 +107,20 @@ test('what a filter takes on the device is held by plans, and given back', async
   expect(inUse()).toBe(before);
 });
 
+test('plans of a backend that is disposed of end with it', async () => {
+  const body = network();
+  const x = constant([1, 4, 5, 32], 1);
+  const values = x.dataSync() as Float32Array;
+  const plan = await compile(body, x);
+  const runs = [1, 2, 3].map(() => plan.compiled!.run([values], [new Float32Array(32)]));
+  await useCuda();
+  for (const run of await Promise.allSettled(runs)) {
+    if (run.status === 'rejected') expect(run.reason).toBeInstanceOf(DisposedError);
+  }
+  await expect(plan.compiled!.run([values], [new Float32Array(32)])).rejects.toThrow(DisposedError);
+  plan.dispose();
+});
+
 test('a plan that does not fit the memory is eager, and says why', async () => {
   await useCuda({ memoryLimit: 16 * 2 ** 20 });
   const x = constant([1, 64, 64, 64], 1);

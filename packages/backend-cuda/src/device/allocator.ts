@@ -92,7 +92,7 @@ export class Allocator {
     this.holders.set(address, (this.holders.get(address) ?? 0) + 1);
   }
 
-  /** Gives a block back. After `dispose` there is nothing to give back, and the call does nothing. */
+  /** Gives a block back. After `abandon` there is nothing to give back, and the call does nothing. */
   free(address: number): void {
     if (address === 0 || this.disposed) return;
     const size = this.used.get(address);
@@ -130,19 +130,12 @@ export class Allocator {
     }
   }
 
-  /** Gives everything back to the driver, what is in use too; later calls of `free` do nothing. */
-  dispose(): void {
-    if (this.disposed) return;
-    this.trim();
-    this.abandon();
-    for (const address of this.used.keys()) this.memory.free(address);
-    this.used.clear();
-    this.usedBytes = 0;
-  }
-
-  /** Forgets everything without a word to the driver, whose context is gone and the memory with it. */
+  /** Forgets everything without a word to the driver, whose context is closed or lost, and the memory with it. Later calls of `free` do nothing. */
   abandon(): void {
     this.disposed = true;
+    this.used.clear();
+    this.holders.clear();
+    this.usedBytes = 0;
     this.kept.clear();
     this.keptBytes = 0;
   }

@@ -1,4 +1,5 @@
 /** One device of the driver, opened: its memory, its main stream, and what became of it. */
+import { DisposedError } from '@dsconv/core';
 import type { DeviceInfo, CudaDevice as NativeDevice } from '../../native/interface.js';
 import { CudaError, codeOf, DeviceLostError } from '../errors.js';
 import { Allocator, type AllocatorOptions } from './allocator.js';
@@ -19,7 +20,6 @@ export class CudaDevice {
   /** Bytes of the tensors that are in its memory. */
   tensorBytes = 0;
   private closed = false;
-  private readonly streams = new Set<Stream>();
 
   /** @param native with the kernels loaded */
   constructor(
@@ -84,28 +84,19 @@ export class CudaDevice {
   }
 
   newStream(): Stream {
-    const stream = this.call(() => this.native.createStream());
-    this.streams.add(stream);
-    return stream;
+    return this.call(() => this.native.createStream());
   }
 
-  /** Its work must be done. */
+  /** Waits for its work. Nothing to do where the device is gone. */
   endStream(stream: Stream): void {
-    if (!this.streams.delete(stream) || this.lost !== null) return;
-    this.call(() => this.native.destroyStream(stream));
+    if (this.usable) this.call(() => this.native.destroyStream(stream));
   }
 
-  /** Gives memory and streams back and closes the device. */
+  /** Gives everything back, plans and filters included; what is under way is waited for or rejected. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.lost !== null) {
-      this.memory.abandon();
-    } else {
-      for (const stream of this.streams) this.call(() => this.native.synchronizeSync(stream));
-      this.memory.dispose();
-      for (const stream of [...this.streams]) this.endStream(stream);
-    }
+    this.memory.abandon();
     this.native.close();
   }
 
@@ -120,6 +111,10 @@ export class CudaDevice {
         );
       case 'CUDA_ERROR':
         return new CudaError(`GPU ${this.index} (${this.info.name}): ${message}`, { cause: error });
+      case 'CLOSED':
+        return new DisposedError(
+          `GPU ${this.index} (${this.info.name}) was used after its backend was disposed of`,
+        );
       default:
         return error;
     }
