@@ -27,7 +27,7 @@ constexpr size_t kForbidden = 2048;
 size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 /** Place of the first byte that is not the guard's, or -1. */
-std::ptrdiff_t first_change(const char* from, const char* to) {
+[[maybe_unused]] std::ptrdiff_t first_change(const char* from, const char* to) {
   for (const char* at = from; at < to; at++) {
     if (static_cast<unsigned char>(*at) != kGuard) return at - from;
   }

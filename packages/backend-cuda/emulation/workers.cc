@@ -62,7 +62,7 @@ void after_fault() {
   abandon(block);
 }
 
-void on_signal(int signal, siginfo_t* info, void* context) {
+[[maybe_unused]] void on_signal(int signal, siginfo_t* info, void* context) {
   ThreadState& state = thread_state;
   if (state.block == nullptr) {
     // Not ours: whoever was there before, or the end.

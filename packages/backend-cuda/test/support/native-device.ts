@@ -22,7 +22,9 @@ export const missing: string | null = (() => {
 
 /** The library with the kernels of emulation/mutations. */
 export async function checkLibrary(mutation?: { file: string; number: number }): Promise<string> {
-  return (await buildEmulation({ folder: mutationsFolder, mutation })).library;
+  // Under emulation/check-sanitized.mjs.
+  const sanitize = process.env.DSCONV_SANITIZED === '1';
+  return (await buildEmulation({ folder: mutationsFolder, mutation, sanitize })).library;
 }
 
 /** Sets variables of the environment for the time of an action. */
