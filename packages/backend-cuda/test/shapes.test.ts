@@ -140,7 +140,7 @@ describe('boxes', () => {
               const ends = [Math.min(one, other), Math.max(one, other)];
               if (step < 0) ends.reverse();
               const [begin, end] = fromBack && Math.max(...ends) < size ? ends.map((at) => at - size) : ends;
-              return [begin!, end!, step] as const;
+              return { begin: begin!, end: end!, step };
             }),
         ),
       );
@@ -154,9 +154,9 @@ describe('boxes', () => {
       (x, [ends, beginMask, endMask]) =>
         tf.stridedSlice(
           x,
-          ends.map(([begin]) => begin),
-          ends.map(([, end]) => end),
-          ends.map(([, step]) => step),
+          ends.map(({ begin }) => begin),
+          ends.map(({ end }) => end),
+          ends.map(({ step }) => step),
           beginMask,
           endMask,
         ),
