@@ -48,22 +48,46 @@ fn main(
   let window = window_of(pixel);
   // Output channels behind the last one read what the last one reads.
   let channel = min(vec4<u32>(q * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(call.out_channels - 1u)) / call.multiplier;
-  var y: array<vec4<f32>, 4>;
-  for (var tap = 0u; tap < call.kernel_height * call.kernel_width; tap++) {
-    let taps = taps_of(window, tap / call.kernel_width, tap % call.kernel_width);
-    let w = weights_of(tap, q);
-    // A loop, because compilers copy what is called to each call.
-    for (var n = 0u; n < 4u; n++) {
-      if (taps.inside[n]) {
-        y[n] += w * read_quad(taps.at[n], channel);
+  var y0 = vec4<f32>(0.0);
+  var y1 = vec4<f32>(0.0);
+  var y2 = vec4<f32>(0.0);
+  var y3 = vec4<f32>(0.0);
+  let kernel_height = call.kernel_height;
+  var kh = 0u;
+  var kw = 0u;
+  loop {
+    var taps = taps_of(window, kh, kw);
+    let w = weights_of(kh * call.kernel_width + kw, q);
+    // A loop, because compilers copy what is called to each call; sums move up by one in each turn, so that none is chosen by a number.
+    var n = 0u;
+    loop {
+      // What is not finite must not get in through padding, hence no product with 0.
+      let y = y0 + select(vec4<f32>(0.0), w * read_quad(taps.at.x, channel), taps.inside.x);
+      y0 = y1;
+      y1 = y2;
+      y2 = y3;
+      y3 = y;
+      taps = Taps(taps.at.yzwx, taps.inside.yzwx);
+      n++;
+      continuing {
+        break if n >= 4u;
       }
+    }
+    kw++;
+    if (kw == call.kernel_width) {
+      kw = 0u;
+      kh++;
+    }
+    continuing {
+      break if kh >= kernel_height;
     }
   }
   if (call.weight_bits != 32u) {
     let scale = scale_of(0u, 0u, q);
-    for (var n = 0u; n < 4u; n++) {
-      y[n] *= scale;
-    }
+    y0 *= scale;
+    y1 *= scale;
+    y2 *= scale;
+    y3 *= scale;
   }
-  write_tile(local.xy, pixel, pixels_from(pixel), quad, y);
+  write_tile(local.xy, pixel, pixels_from(pixel), quad, array<vec4<f32>, 4>(y0, y1, y2, y3));
 }
