@@ -40,12 +40,10 @@ KERNEL(batch_norm_sums, BatchNormSumsParams, 256) {
   shared[0][threadIdx.x] = sums.first;
   shared[1][threadIdx.x] = sums.second;
   for (int half = 128; half >= p.lanes; half /= 2) {
+#if !defined(MUTATION_11)  // halves are added before they are complete
     __syncthreads();
-#ifdef MUTATION_BATCH_NORM_HALF
-    if (static_cast<int>(threadIdx.x) < half - p.lanes) {
-#else
-    if (static_cast<int>(threadIdx.x) < half) {
 #endif
+    if (static_cast<int>(threadIdx.x) < half) {
       shared[0][threadIdx.x] += shared[0][threadIdx.x + half];
       shared[1][threadIdx.x] += shared[1][threadIdx.x + half];
     }

@@ -30,7 +30,11 @@ struct PatchPlace {
   template <class OnTap>
   __device__ __forceinline__ void advance(const PatchSource& from, int depths, OnTap onTap) {
     channel += depths;
+#if defined(MUTATION_7)  // a step never holds more than two taps
+    if (channel >= from.channels) {
+#else
     while (channel >= from.channels) {
+#endif
       channel -= from.channels;
       x += from.stepX;
       const bool row = ++tapX == from.tapsX;
@@ -48,6 +52,9 @@ struct PatchPlace {
   }
 
   __device__ __forceinline__ bool inside(const PatchSource& from) const {
+#if defined(MUTATION_6)  // what lies below a picture is of the next one
+    return y >= 0 && static_cast<unsigned>(x) < static_cast<unsigned>(from.width);
+#endif
     return static_cast<unsigned>(y) < static_cast<unsigned>(from.height) && static_cast<unsigned>(x) < static_cast<unsigned>(from.width);
   }
 

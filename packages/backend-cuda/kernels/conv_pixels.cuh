@@ -21,7 +21,9 @@ struct OutputPixel {
       x -= p.outWidth;
       if (++y == p.outHeight) {
         y = 0;
+#if !defined(MUTATION_9)  // there is one picture
         picture += static_cast<long long>(p.inHeight) * p.inWidth * p.inChannels;
+#endif
       }
     }
   }

@@ -91,7 +91,11 @@ KERNEL(gemm_finish, GemmFinishParams, 256) {
   const size_t count = static_cast<size_t>(p.rows) * p.columns;
   for (size_t at = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < count; at += static_cast<size_t>(gridDim.x) * blockDim.x) {
     float sum = p.partial[at];
+#if defined(MUTATION_5)  // the last share is forgotten
+    for (int s = 1; s < p.splits - 1; s++) sum += p.partial[s * count + at];
+#else
     for (int s = 1; s < p.splits; s++) sum += p.partial[s * count + at];
+#endif
     p.y[at] = finished(p, sum, at, static_cast<int>(at % p.columns));
   }
 }

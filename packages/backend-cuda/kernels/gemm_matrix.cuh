@@ -32,7 +32,11 @@ struct MatrixSide {
   __device__ __forceinline__ void fetch() {
     quad = {};
     if (VECTOR) {
+#if defined(MUTATION_4)  // the tail of the depth is not zero
+      if (left > -GEMM_DEPTH) quad = load_quad(at);
+#else
       if (left > 0) quad = load_quad(at);
+#endif
     } else {
 #pragma unroll
       for (int j = 0; j < 4; j++) {

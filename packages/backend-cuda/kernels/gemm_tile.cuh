@@ -123,14 +123,22 @@ __device__ __forceinline__ void gemm_accumulate(GemmShared<S>& shared, Operands&
   if (steps <= 0) return;
   operands.fetch();
   operands.store(shared, 0);
+#if !defined(MUTATION_1)  // the first step is not waited for
   __syncthreads();
+#endif
 #pragma unroll 1
   for (int step = 0; step < steps; step++) {
     const int half = step & 1;
     if (step + 1 < steps) operands.fetch();
     gemm_step<S>(shared, half, place, sum);
+#if defined(MUTATION_2)  // the next step is written over the one that is read
+    if (step + 1 < steps) operands.store(shared, half);
+#else
     if (step + 1 < steps) operands.store(shared, half ^ 1);
+#endif
+#if !defined(MUTATION_3)  // no barrier from step to step
     // One barrier is enough: what is written here was read a step ago.
     __syncthreads();
+#endif
   }
 }

@@ -24,7 +24,11 @@ __device__ __forceinline__ int tap_of_largest(const PoolGradientParams& p, const
   for (int y = window.firstY; y < window.endY; y++) {
     for (int x = window.firstX; x < window.endX; x++) {
       const float v = channel[(y * p.inWidth + x) * p.channels];
+#if defined(MUTATION_12)  // the last of equal maxima has it all
+      if (!(v >= largest)) continue;
+#else
       if (!(v > largest)) continue;
+#endif
       largest = v;
       tap = (y - window.top) * p.kernelWidth + x - window.left;
     }
