@@ -57,7 +57,7 @@ struct FilterGradientOperands {
   }
 
   __device__ __forceinline__ void store(GemmShared<S>& to, int half) const {
-    store_along(&to.a[half][0][place], a);
+    store_along(to.a[half] + place, a);
     b.store(to.b[half]);
   }
 };

@@ -120,8 +120,8 @@ struct InputGradientOperands {
   }
 
   __device__ __forceinline__ void store(GemmShared<S>& to, int half) const {
-    store_across<S::A_ROW>(&to.a[half][0][place], a);
-    store_across<S::B_ROW>(&to.b[half][0][place], b);
+    store_across<S::A_ROW>(to.a[half] + place, a);
+    store_across<S::B_ROW>(to.b[half] + place, b);
   }
 };
 

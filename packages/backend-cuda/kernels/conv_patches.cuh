@@ -95,5 +95,5 @@ struct PatchSide {
     left -= GEMM_DEPTH;
   }
 
-  __device__ __forceinline__ void store(float (&to)[GEMM_DEPTH][ROW]) const { store_across<ROW>(&to[0][place], quad); }
+  __device__ __forceinline__ void store(float* to) const { store_across<ROW>(to + place, quad); }
 };

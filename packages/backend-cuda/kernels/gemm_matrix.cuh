@@ -47,8 +47,8 @@ struct MatrixSide {
     left -= GEMM_DEPTH;
   }
 
-  __device__ __forceinline__ void store(float (&to)[GEMM_DEPTH][ROW]) const {
-    if (deep) store_across<ROW>(&to[0][place], quad);
-    else store_along(&to[0][place], quad);
+  __device__ __forceinline__ void store(float* to) const {
+    if (deep) store_across<ROW>(to + place, quad);
+    else store_along(to + place, quad);
   }
 };

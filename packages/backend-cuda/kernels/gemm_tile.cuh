@@ -55,8 +55,8 @@ struct GemmBlock {
 /** Twice the operands of a step, depth by depth. */
 template <class S>
 struct alignas(16) GemmShared {
-  float a[2][GEMM_DEPTH][S::A_ROW];
-  float b[2][GEMM_DEPTH][S::B_ROW];
+  float a[2][GEMM_DEPTH * S::A_ROW];
+  float b[2][GEMM_DEPTH * S::B_ROW];
   /** Kept here while the registers are full of sums. */
   GemmBlock block;
 };
@@ -104,9 +104,9 @@ __device__ __forceinline__ void gemm_step(const GemmShared<S>& shared, int half,
   for (int k = 0; k < GEMM_DEPTH; k++) {
     GemmQuad a[2], b[S::QN];
 #pragma unroll
-    for (int i = 0; i < 2; i++) a[i] = load_quad(&shared.a[half][k][place.row0 + 16 * i]);
+    for (int i = 0; i < 2; i++) a[i] = load_quad(&shared.a[half][k * S::A_ROW + place.row0 + 16 * i]);
 #pragma unroll
-    for (int j = 0; j < S::QN; j++) b[j] = load_quad(&shared.b[half][k][place.column0 + 32 * j]);
+    for (int j = 0; j < S::QN; j++) b[j] = load_quad(&shared.b[half][k * S::B_ROW + place.column0 + 32 * j]);
 #pragma unroll
     for (int i = 0; i < 8; i++) {
 #pragma unroll

@@ -133,6 +133,21 @@ onEachTier(() => {
     }
   });
 
+  test('windows of one pixel leave everything as it is, even with strides that TensorFlow.js forgets', async () => {
+    const w: Window = {
+      batch: 1,
+      height: 1,
+      width: 2,
+      kernel: [1, 1],
+      strides: [1, 2],
+      dilations: [1, 1],
+      pad: 0,
+      rounding: 'floor',
+    };
+    for (const name of ['MaxPool', 'AvgPool'])
+      await expectEqual((t) => run(name, { x: t! }, w), [integers([1, 1, 2, 3], 1)]);
+  });
+
   test('NaN is not swallowed, infinity is larger than all', () => {
     const image = tf.tensor4d([1, Number.NaN, 3, 4, 5, 6, 7, 8, Infinity], [1, 3, 3, 1]);
     expect([...tf.maxPool(image, 2, 1, 'valid').dataSync()]).toEqual([Number.NaN, Number.NaN, 8, Infinity]);

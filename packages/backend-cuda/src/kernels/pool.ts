@@ -24,8 +24,13 @@ export interface PoolCall {
 }
 
 export function launchPool(launcher: Launcher, kind: PoolKind, { geometry, x, y }: PoolCall): void {
-  const { inChannels: channels } = geometry;
-  const pixels = geometry.batch * geometry.outHeight * geometry.outWidth;
+  const { inChannels: channels, inHeight, inWidth, outHeight, outWidth } = geometry;
+  const pixels = geometry.batch * outHeight * outWidth;
+  // Windows of one pixel are no pool for TensorFlow.js, whatever the strides, where they leave the shape as it is.
+  if (geometry.kernelHeight * geometry.kernelWidth === 1 && inHeight === outHeight && inWidth === outWidth) {
+    launcher.copy(y, x, pixels * channels * Float32Array.BYTES_PER_ELEMENT);
+    return;
+  }
   const quads = launcher.tier !== 'naive' && inFours(channels) && aligned(x, y);
   launcher.launch({
     kernel: `pool_${kind === 'max' ? 'max' : 'mean'}${quads ? '' : '_any'}`,
