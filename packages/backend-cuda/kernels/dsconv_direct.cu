@@ -48,8 +48,10 @@ __device__ __forceinline__ void dsconv2d_direct(const DsconvParams& p, float* sh
   const int row = pixel / p.tileWidth, left = pixel % p.tileWidth;
   float y[DIRECT_PIXELS][DIRECT_CHANNELS] = {};
   for (int kh = 0; kh < p.kernelHeight; kh++) {
-    // The window is filled; the last row of taps is done with.
+#ifndef MUTATION_13  // weights are written over before all have read them
+    // The last row of taps is done with.
     __syncthreads();
+#endif
     for (int n = threadIdx.x; n < p.kernelWidth * p.depth * columns; n += DIRECT_THREADS) {
       const int o = firstOutput + n % columns;
       weights[n] = o < p.paddedOutputs ? static_cast<float>(row_weight(p, kh * p.kernelWidth * p.depth + n / columns, o)) : 0.0f;
@@ -58,7 +60,9 @@ __device__ __forceinline__ void dsconv2d_direct(const DsconvParams& p, float* sh
       const int o = firstOutput + n % columns;
       scales[n] = o < p.paddedOutputs ? scale_of(p, 0, kh * p.kernelWidth * p.blocks + n / columns, o) : 0.0f;
     }
+#ifndef MUTATION_12  // what others fill is not waited for
     __syncthreads();
+#endif
     for (int kw = 0; kw < p.kernelWidth; kw++) {
       const float* x = values + ((row * p.strideHeight + kh * p.dilationHeight) * window.width + left * p.strideWidth + kw * p.dilationWidth) * p.inChannels;
       const int step = p.strideWidth * p.inChannels;

@@ -47,7 +47,12 @@ KERNEL(dsconv2d_finish, DsconvParams, 256) {
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (firstPixel + row < p.pixels && first + column < p.paddedOutputs) {
       const float* from = p.partial + (firstPixel + row) * width + static_cast<size_t>(group) * p.paddedOutputs + first + column;
-      for (int split = 0; split < p.splits; split++) {
+#ifdef MUTATION_11  // the last part is forgotten
+      const int splits = p.splits - 1;
+#else
+      const int splits = p.splits;
+#endif
+      for (int split = 0; split < splits; split++) {
         const float4 part = *reinterpret_cast<const float4*>(from + split * width * p.pixels);
         sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
       }

@@ -268,8 +268,10 @@ template <class T, class Product>
 __device__ __forceinline__ void write_sums(const DsconvParams& p, const TilePlace& place, const Product& product, float* tile) {
 #pragma unroll 1
   for (int m = 0; m < T::fragmentsM; m++) {
+#ifndef MUTATION_10  // the tile is written while others read steps
     // The tile lies where steps were, and rows of the last turn.
     __syncthreads();
+#endif
     product.store(tile, m);
     __syncthreads();
     const auto pixel_of = [&](int row) {
@@ -330,7 +332,11 @@ __device__ __forceinline__ void dsconv2d_tile(const DsconvParams& p, unsigned ch
 #pragma unroll 1
       for (int chunk = 0; chunk < min(chunks, T::chunks); chunk++) {
         if (T::block == 1) {
+#ifdef MUTATION_9  // all blocks of a step have the scales of the first
+          product.add_block(step, chunk, 0);
+#else
           product.add_block(step, chunk, chunk);
+#endif
           continue;
         }
         blockSums.multiply(product, step, chunk);

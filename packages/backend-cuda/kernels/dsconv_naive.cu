@@ -29,9 +29,11 @@ __device__ __forceinline__ NaiveOutput naive_output(const DsconvParams& p) {
 /** Calls `add(input pixel, tap)` for the taps that lie inside. */
 template <class Add>
 __device__ __forceinline__ void for_taps(const DsconvParams& p, const NaiveOutput& o, Add add) {
+#pragma unroll 1
   for (int kh = 0; kh < p.kernelHeight; kh++) {
     const int h = o.top + kh * p.dilationHeight;
     if (h < 0 || h >= p.inHeight) continue;
+#pragma unroll 1
     for (int kw = 0; kw < p.kernelWidth; kw++) {
       const int w = o.left + kw * p.dilationWidth;
       if (w >= 0 && w < p.inWidth) add(o.picture + static_cast<size_t>(h) * p.inWidth + w, kh * p.kernelWidth + kw);
@@ -53,19 +55,19 @@ __device__ __forceinline__ void naive_write(const DsconvParams& p, const NaiveOu
   p.result[o.at] = dsconv_activate(y, p.activation, p.activation == DSCONV_PRELU ? p.slopes[o.channel] : p.alpha);
 }
 
-KERNEL(dsconv2d_naive, DsconvParams, 256) {
-  const NaiveOutput out = naive_output(p);
-  if (!out.exists) return;
+template <bool fragments>
+__device__ __forceinline__ float naive_sum(const DsconvParams& p, const NaiveOutput& out) {
   const int group = out.channel / p.groupOutputs, o = out.channel % p.groupOutputs;
   float y = 0.0f;
   for_taps(p, out, [&](size_t pixel, int tap) {
+#pragma unroll 1
     for (int block = 0; block < p.blocks; block++) {
       const int8_t* m = p.mantissas + pixel * p.pixelBytes + group * p.groupBytes + block * p.blockBytes;
       int product = 0, total = 0;
+#pragma unroll 1
       for (int i = 0; i < min(p.blockSize, p.depth - block * p.blockSize); i++) {
-        const int weight = p.weightForm == 0
-            ? fragment_weight(p, group, o, tap * p.groupChunks + block * p.blockChunks + i / 32, i % 32)
-            : row_weight(p, tap * p.depth + block * p.blockSize + i, o);
+        const int weight = fragments ? fragment_weight(p, group, o, tap * p.groupChunks + block * p.blockChunks + i / 32, i % 32)
+                                     : row_weight(p, tap * p.depth + block * p.blockSize + i, o);
         product += weight * m[i];
         total += m[i];
       }
@@ -75,10 +77,16 @@ KERNEL(dsconv2d_naive, DsconvParams, 256) {
       if (p.shifts) y += scale * (shift_of(p, group, row, o) * static_cast<float>(total));
     }
   });
-  naive_write(p, out, y);
+  return y;
 }
 
-KERNEL(ds_depthwise_naive, DsconvParams, 256) {
+KERNEL(dsconv2d_naive, DsconvParams, 128) {
+  const NaiveOutput out = naive_output(p);
+  if (!out.exists) return;
+  naive_write(p, out, p.weightForm == 0 ? naive_sum<true>(p, out) : naive_sum<false>(p, out));
+}
+
+KERNEL(ds_depthwise_naive, DsconvParams, 128) {
   const NaiveOutput out = naive_output(p);
   if (!out.exists) return;
   const int channel = out.channel / p.multiplier;
@@ -94,7 +102,7 @@ KERNEL(ds_depthwise_naive, DsconvParams, 256) {
 }
 
 /** Float activations: a convolution with the float weights that the filter stands for, HWIO, or `[kh, kw, C, multiplier]`. */
-KERNEL(dsconv2d_float, DsconvParams, 256) {
+KERNEL(dsconv2d_float, DsconvParams, 128) {
   const NaiveOutput out = naive_output(p);
   if (!out.exists) return;
   const float* weights = static_cast<const float*>(p.weights) + out.channel;

@@ -158,25 +158,29 @@ struct StepLoader {
     if (kh >= p.kernelHeight) inside = 0;
   }
 
+  /** Whether a copy of what may be padding copies, rather than writes zeros. */
+  __device__ __forceinline__ static bool fills(bool valid) {
+#ifdef MUTATION_1  // padding is the first pixel, not zeros
+    return valid || true;
+#else
+    return valid;
+#endif
+  }
+
   /** Begins the copies of the next step. */
   __device__ __forceinline__ void load(unsigned char* step) {
     const unsigned add = tapOffset + within * 32;
 #pragma unroll
     for (int n = 0; n < T::rowsPerThread; n++) {
       const bool valid = inside >> n & 1;
-      const int8_t* from = p.mantissas + (valid ? offset[n] + add : 0u);
-#ifdef MUTATION_1  // what is padding is read from the first pixel, not filled with zeros
-      cp_async16(step + place + n * rowStep * T::rowBytes, from, true);
-#else
-      cp_async16(step + place + n * rowStep * T::rowBytes, from, valid);
-#endif
+      cp_async16(step + place + n * rowStep * T::rowBytes, p.mantissas + (valid ? offset[n] + add : 0u), fills(valid));
     }
     if (scaleRow < T::rowsPerThread) {
       const unsigned scaleAdd = tapScaleOffset + block;
 #pragma unroll
       for (int n = 0; n < scaleRows; n++) {
         const bool valid = inside >> (scaleRow + n * sharers) & 1;
-        cp_async4(step + scalePlace + n * sharers * rowStep * 4, p.scales + (valid ? scaleOffset[n] + scaleAdd : 0u), valid);
+        cp_async4(step + scalePlace + n * sharers * rowStep * 4, p.scales + (valid ? scaleOffset[n] + scaleAdd : 0u), fills(valid));
       }
     }
     load_weights(step);
@@ -206,8 +210,10 @@ struct StepLoader {
       cp_async16(to, static_cast<const unsigned char*>(p.weights) + from, left > 0);
       to += T::threads * 16;
       left -= pairStep;
+#ifndef MUTATION_8  // all pairs of fragments are the first
       // Behind the last pair nothing is read.
       if (left > 0) from += pairStep * pair_bytes();
+#endif
     }
     weightOffset += layout.weightBytes;
   }

@@ -10,7 +10,7 @@ struct EpilogueQuad {
   int channel, count;
   /** Whether the four are read and written at once. */
   bool whole;
-  float bias[4], slope[4];
+  float bias[4];
   /** Place of the quad within a pixel of the residual's image: byte, and block. */
   int residualByte, residualBlock;
 
@@ -19,10 +19,7 @@ struct EpilogueQuad {
     channel = group * p.groupOutputs + first;
     count = min(max(p.groupOutputs - first, 0), 4);
     whole = count == 4 && p.outChannels % 4 == 0 && channel % 4 == 0;
-    for (int n = 0; n < 4; n++) {
-      bias[n] = p.bias && n < count ? p.bias[channel + n] : 0.0f;
-      slope[n] = p.activation == DSCONV_PRELU && n < count ? p.slopes[channel + n] : p.alpha;
-    }
+    for (int n = 0; n < 4; n++) bias[n] = p.bias && n < count ? p.bias[channel + n] : 0.0f;
     residualBlock = p.residualMantissas ? channel / p.residualBlock : 0;
     residualByte = channel + residualBlock * (p.residualBlockBytes - p.residualBlock);
   }
@@ -57,7 +54,10 @@ struct EpilogueQuad {
       const float scale = p.residualScales[static_cast<size_t>(pixel) * p.residualBlocks + residualBlock] * SCALE_RESTORED;
       for (int n = 0; n < 4; n++) r[n] = static_cast<float>(static_cast<int8_t>(m >> (8 * n))) * scale;
     }
-    for (int n = 0; n < 4; n++) v[n] = dsconv_bend(v[n] + bias[n] + r[n], p.activation, slope[n]);
+    for (int n = 0; n < 4; n++) {
+      const float slope = p.activation == DSCONV_PRELU && n < count ? p.slopes[channel + n] : p.alpha;
+      v[n] = dsconv_bend(v[n] + bias[n] + r[n], p.activation, slope);
+    }
     if (p.activation == DSCONV_SILU) {
       // The code of exp once, not four times: the numbers go around.
 #pragma unroll 1

@@ -3,8 +3,6 @@ import '../src/index.js';
 import { convolution, type NumericCase, type OperatorCase } from '@dsconv/conformance';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ConvolutionCall } from '../src/dsconv/convolution.js';
-import type { KernelChoice } from '../src/dsconv/kernel-choice.js';
 import {
   CONVERTING,
   chooseTile,
@@ -12,35 +10,13 @@ import {
   servesBlocks,
   sharedBytes,
   TILES,
-  type Tile,
   type TileChoice,
 } from '../src/dsconv/tiles.js';
 import { chunksOf } from '../src/layout/pack-filter.js';
 import { cuda, onCuda } from './support/cuda.js';
-import { isExact, runCall } from './support/dsconv-calls.js';
+import { forcedTile, isExact, runCall } from './support/dsconv-calls.js';
 
 onCuda();
-
-/** A tile for a call, with the depth in about so many parts. */
-function forced(tile: Tile, parts: number): (call: ConvolutionCall) => KernelChoice {
-  return ({ geometry: g, image, filter }) => {
-    if (filter.form !== 'fragments') throw new Error(`the filter is of the form ${filter.form}`);
-    const taps = g.kernelHeight * g.kernelWidth;
-    const chunks = chunksOf(taps, g.inChannels / g.groups, image!.blockSize);
-    if (!servesBlocks(tile, chunks)) throw new Error(`${tile.kernel} does not serve these blocks`);
-    const block = chunks.group % chunks.block === 0 ? chunks.block : chunks.group;
-    const unit = block % 2 === 0 ? block : 2 * block;
-    const splitChunks = Math.ceil((taps * chunks.group) / unit / parts) * unit;
-    const splits = Math.ceil((taps * chunks.group) / splitChunks);
-    const like = {
-      bits: filter.bits,
-      halfScales: filter.halfScales,
-      shifted: filter.shifts !== 0,
-      converts: tile === CONVERTING,
-    };
-    return { kind: 'mma', tile, splits, splitChunks, sharedBytes: sharedBytes(tile, like) };
-  };
-}
 
 const MOST_PRODUCTS = 3e6;
 
@@ -103,9 +79,11 @@ describe.each(TILES)('$kernel', (tile) => {
           tile.block === 0
             ? s.groupChannels
             : Math.ceil(s.groupChannels / blockSize) * blockSize - (s.seed % 7);
-        expect(runCall(cuda(), caseOf(s, channels, blockSize), { choose: forced(tile, s.parts) })).toBeNull();
+        expect(
+          runCall(cuda(), caseOf(s, channels, blockSize), { choose: forcedTile(tile, s.parts) }),
+        ).toBeNull();
       }),
-      { numRuns: 12 },
+      { numRuns: 6 },
     );
   });
 
@@ -120,8 +98,8 @@ describe.each(TILES)('$kernel', (tile) => {
       data: 'extremes',
     });
     const call = { ...c, tier: 'exact' as const, level: 'core' as const };
-    expect(runCall(cuda(), call, { choose: forced(tile, 1) })).toBeNull();
-    expect(runCall(cuda(), call, { choose: forced(tile, 1), readsImage: true })).toBeNull();
+    expect(runCall(cuda(), call, { choose: forcedTile(tile, 1) })).toBeNull();
+    expect(runCall(cuda(), call, { choose: forcedTile(tile, 1), readsImage: true })).toBeNull();
   });
 });
 
@@ -144,8 +122,8 @@ it('converts where sums are too large to be read as float32', () => {
         tier: isExact(c) ? ('exact' as const) : ('bounded' as const),
         level: 'core' as const,
       };
-      expect(runCall(cuda(), judged, { choose: forced(CONVERTING, 1) })).toBeNull();
-      expect(runCall(cuda(), judged, { choose: forced(CONVERTING, 2) })).toBeNull();
+      expect(runCall(cuda(), judged, { choose: forcedTile(CONVERTING, 1) })).toBeNull();
+      expect(runCall(cuda(), judged, { choose: forcedTile(CONVERTING, 2) })).toBeNull();
     }
   }
 });
@@ -157,9 +135,9 @@ it('adds the shifters of filters', () => {
         ? { kds: false, kdsBias: false, cds: true, cdsBias: true }
         : { kds: true, kdsBias: true, cds: s.kds, cdsBias: s.kds };
       const c = caseOf(s, s.groupChannels, blockSize, { shifters });
-      expect(runCall(cuda(), c, { choose: forced(SHIFTED, s.parts) })).toBeNull();
+      expect(runCall(cuda(), c, { choose: forcedTile(SHIFTED, s.parts) })).toBeNull();
     }),
-    { numRuns: 20 },
+    { numRuns: 10 },
   );
 });
 

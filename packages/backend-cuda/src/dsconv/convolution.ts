@@ -18,7 +18,7 @@ import { launchQuantize, launchRound } from './round.js';
 export type { ConvolutionCall, ConvolutionOperands } from './call.js';
 export { type Epilogue, readsAsResidual } from './epilogue.js';
 
-const PLAIN_THREADS = 256;
+const PLAIN_THREADS = 128;
 
 /** The image that a convolution reads. */
 export function inputImage(

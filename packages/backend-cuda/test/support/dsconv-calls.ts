@@ -12,7 +12,9 @@ import { type ConvolutionCall, inputImage, launchConvolution } from '../../src/d
 import { freeFilter, uploadFilter } from '../../src/dsconv/filters.js';
 import type { KernelChoice } from '../../src/dsconv/kernel-choice.js';
 import { launchQuantize } from '../../src/dsconv/round.js';
+import { CONVERTING, servesBlocks, sharedBytes, type Tile } from '../../src/dsconv/tiles.js';
 import { type ImageLayout, imageLayout } from '../../src/layout/image.js';
+import { chunksOf } from '../../src/layout/pack-filter.js';
 
 /** How a case is called. */
 export interface Forms {
@@ -164,6 +166,27 @@ export function runCall(backend: CudaBackend, c: NumericCase, forms: Forms = {})
   }
 }
 
+/** A tile for a call, with the depth in about so many parts. */
+export function forcedTile(tile: Tile, parts: number): (call: ConvolutionCall) => KernelChoice {
+  return ({ geometry: g, image, filter }) => {
+    if (filter.form !== 'fragments') throw new Error(`the filter is of the form ${filter.form}`);
+    const taps = g.kernelHeight * g.kernelWidth;
+    const chunks = chunksOf(taps, g.inChannels / g.groups, image!.blockSize);
+    if (!servesBlocks(tile, chunks)) throw new Error(`${tile.kernel} does not serve these blocks`);
+    const block = chunks.group % chunks.block === 0 ? chunks.block : chunks.group;
+    const unit = block % 2 === 0 ? block : 2 * block;
+    const splitChunks = Math.ceil((taps * chunks.group) / unit / parts) * unit;
+    const splits = Math.ceil((taps * chunks.group) / splitChunks);
+    const like = {
+      bits: filter.bits,
+      halfScales: filter.halfScales,
+      shifted: filter.shifts !== 0,
+      converts: tile === CONVERTING,
+    };
+    return { kind: 'mma', tile, splits, splitChunks, sharedBytes: sharedBytes(tile, like) };
+  };
+}
+
 /** The grid of residuals that are images. */
 const RESIDUAL = { bits: 8, blockSize: 32 };
 
@@ -180,6 +203,8 @@ function verdict(
 
 /** Whether a case can be held to the exact tier. */
 export function isExact(c: OperatorCase): boolean {
+  // An exponential is never exact.
+  if (c.activation === 'silu') return false;
   const data = makeData(c);
   try {
     expectationOf(c, data, true);
