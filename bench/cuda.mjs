@@ -3,7 +3,7 @@
  * scripts/cuda-kit.mjs on a machine that has nothing but a driver.
  */
 import { env } from '@tensorflow/tfjs-core';
-import { describeDevice, openDevice } from './cuda/device.mjs';
+import { openDevice } from './cuda/device.mjs';
 import { measureLayers } from './cuda/layers.mjs';
 import { cudaMarkdown } from './cuda/markdown.mjs';
 import { measureNetworks } from './cuda/networks.mjs';
@@ -17,8 +17,7 @@ import { writeResults } from './results.mjs';
 async function main() {
   const options = readOptions(process.argv.slice(2));
   env().set('IS_TEST', true);
-  await openDevice(options);
-  const device = describeDevice();
+  const device = await openDevice(options);
   console.error(`${device.name}, compute capability ${device.computeCapability.join('.')}`);
   const results = { machine: { ...machine(), device } };
   const part = async (name, measure) => {

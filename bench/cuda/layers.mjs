@@ -1,7 +1,7 @@
 /** ResNet-50 step by step, beside what the device's tensor cores can do. */
 import { measurePeaks, profilePlan } from '@dsconv/backend-cuda';
 import { quantizeNetwork } from '@dsconv/converter';
-import { capture } from '@dsconv/core';
+import { captureAsync } from '@dsconv/core';
 import { tensor4d } from '@tensorflow/tfjs-core';
 import { CHANNELS, randomPictures, SIZE } from '../cpu/input.mjs';
 import { NETWORKS } from '../cpu/networks.mjs';
@@ -14,12 +14,12 @@ const MANY = 128;
 export async function measureLayers({ bits: [bits], blockSize, runs }) {
   const peaks = await measurePeaks();
   console.error(
-    `peaks: int8 mma.sync ${(peaks.int8MacsPerSecond / 1e12).toFixed(1)} TMAC/s, float32 ${(peaks.floatMacsPerSecond / 1e12).toFixed(1)} TMAC/s, memory ${(peaks.bytesPerSecond / 1e12).toFixed(2)} TB/s`,
+    `peaks: int8 mma.sync ${(peaks.integerProducts / 1e12).toFixed(1)} TMAC/s, float32 ${(peaks.floatProducts / 1e12).toFixed(1)} TMAC/s, memory ${(peaks.bytes / 1e12).toFixed(2)} TB/s`,
   );
   const float = randomNetwork(NETWORKS.resnet50.id);
   const { network } = await quantizeNetwork(float, { bits, blockSize, method: 'absmax' });
   const x = tensor4d(randomPictures(BATCH), [BATCH, SIZE, SIZE, CHANNELS]);
-  const plan = await profilePlan(capture((input) => network.logits(input), x));
+  const plan = profilePlan(await captureAsync((input) => network.logits(input), x));
   const samples = [];
   for (let n = 0; n < runs; n++) samples.push(await plan.run());
   plan.dispose();
@@ -47,6 +47,6 @@ function describe({ op, geometry: g, depthwise, macs }, microseconds, peaks) {
     macs,
     microseconds,
     counts,
-    share: macs / (microseconds * 1e-6) / peaks.int8MacsPerSecond,
+    share: macs / (microseconds * 1e-6) / peaks.integerProducts,
   };
 }

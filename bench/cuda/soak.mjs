@@ -1,6 +1,6 @@
 /** Minutes of mixed load: plans and eager runs, tensors until memory is out, everything given back. */
 import { compile, dsconv2d, quantizeFilter } from '@dsconv/core';
-import { backend, dispose, memory, ones, randomNormal, tidy } from '@tensorflow/tfjs-core';
+import { backend, dispose, memory, neg, ones, randomNormal, tidy } from '@tensorflow/tfjs-core';
 import { bytesInUse, synchronize } from './device.mjs';
 
 const FILTER = [3, 3, 64, 64];
@@ -57,7 +57,7 @@ async function exhaust() {
   const elements = Math.max(1, Math.floor((limit - inUse) / 4 / 8));
   try {
     // Tensors are brought to the device when a kernel reads them.
-    for (let n = 0; n < 12; n++) held.push(tidy(() => ones([elements]).neg()));
+    for (let n = 0; n < 12; n++) held.push(tidy(() => neg(ones([elements]))));
     return 0;
   } catch (error) {
     if (error.code !== 'OUT_OF_MEMORY') throw error;

@@ -33,10 +33,16 @@ interface Value {
 
 type Launches = (launcher: Launcher) => void;
 
+/** What is launched for a step, or to round a value for its readers. */
+interface Part {
+  step: Step | null;
+  launch: Launches;
+}
+
 export class PlanBuilder {
   readonly memory = new PlanMemory();
   private readonly values = new Map<ValueId, Value>();
-  private readonly launches: Launches[] = [];
+  private readonly parts: Part[] = [];
   private readonly formats: Formats<ImageLayout>;
   private readonly weights: PlanWeights;
   private readonly rehearsal: Rehearsal;
@@ -63,8 +69,8 @@ export class PlanBuilder {
    * @throws OutOfMemoryError
    */
   finish({ onProgress }: CompileOptions): void {
-    const count = this.launches.length;
-    this.launches.forEach((launch, n) => {
+    const count = this.parts.length;
+    this.parts.forEach(({ launch }, n) => {
       this.memory.now = n;
       launch(this.rehearsal);
       onProgress?.(n + 1, count, 'weights');
@@ -74,11 +80,23 @@ export class PlanBuilder {
     this.memory.layOut();
   }
 
-  /** Puts everything on a stream, working in the memory at `base`. */
-  record(base: number, stream: Stream): void {
+  /** The steps in the order of `record`; null where a value is rounded for its readers. */
+  get steps(): readonly (Step | null)[] {
+    return this.parts.map(({ step }) => step);
+  }
+
+  /**
+   * Puts everything on a stream, working in the memory at `base`.
+   *
+   * @param before called before each of `steps`
+   */
+  record(base: number, stream: Stream, before?: (n: number) => void): void {
     this.memory.base = base;
     const recorder = new Recorder(this.rehearsal, this.memory, stream);
-    for (const launch of this.launches) launch(recorder);
+    this.parts.forEach(({ launch }, n) => {
+      before?.(n);
+      launch(recorder);
+    });
   }
 
   /** The float32 place of an input or output. */
@@ -94,7 +112,7 @@ export class PlanBuilder {
     if (step.op === 'convolution') this.emitConvolution(step);
     else {
       const y = this.newFloat(step.output);
-      this.launches.push((launcher) => launchStep(launcher, step, this.operands, this.memory.at(y)));
+      this.add(step, (launcher) => launchStep(launcher, step, this.operands, this.memory.at(y)));
     }
     this.makeImages(step.output);
   }
@@ -105,7 +123,7 @@ export class PlanBuilder {
     else {
       const weights = filter;
       const y = this.newFloat(step.output);
-      this.launches.push((launcher) =>
+      this.add(step, (launcher) =>
         launchFloatConvolution(launcher, step, weights, this.operands, this.memory.at(y)),
       );
     }
@@ -137,7 +155,7 @@ export class PlanBuilder {
     };
     const packed = this.hold(filter, step);
     const { operands, memory } = this;
-    this.launches.push((launcher) =>
+    this.add(step, (launcher) =>
       launchConvolution(
         launcher,
         { ...call, filter: packed },
@@ -186,10 +204,14 @@ export class PlanBuilder {
       const place = this.memory.place(layout.byteLength);
       made.images.push({ layout, place });
       const { memory } = this;
-      this.launches.push((launcher) =>
+      this.add(null, (launcher) =>
         launchQuantize(launcher, layout, memory.at(made.float!), memory.at(place)),
       );
     }
+  }
+
+  private add(step: Step | null, launch: Launches): void {
+    this.parts.push({ step, launch });
   }
 
   private newFloat(value: ValueId): Place {
