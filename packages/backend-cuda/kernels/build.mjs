@@ -1,6 +1,7 @@
 /**
- * Compiles kernels/*.cu into what the package ships: kernels/build/kernels.fatbin, machine code for every architecture and PTX for those to come, and
- * kernels/build/kernels.ptx, text that drivers older than the compiler translate themselves. Where nvcc is missing it says so and succeeds.
+ * Compiles kernels/*.cu into what the package ships: kernels/build/kernels.fatbin.br, machine code for every architecture and PTX for those to come, and
+ * kernels/build/kernels.ptx.br, text that drivers older than the compiler translate themselves. Where nvcc is missing it says so and succeeds. A fatbin can be
+ * compressed too, but then each image alone; as a whole they take half of that.
  *
  * Each file becomes PTX for a few virtual architectures, each PTX relocatable machine code for real ones, and that is linked by architecture. Every step is kept
  * by the hash of what goes into it. Warnings and spilled registers are errors.
@@ -10,6 +11,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -23,6 +25,8 @@ import {
 import { availableParallelism } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { brotliCompress, constants } from 'node:zlib';
 import { mergePtx } from './merge-ptx.mjs';
 
 /** Real architectures, and the virtual one that each is compiled from: code that asks for __CUDA_ARCH__ sees the latter. */
@@ -82,6 +86,17 @@ async function cached(key, extension, make) {
     renameSync(unfinished, path);
   }
   return { path, log: readFileSync(log, 'utf8') };
+}
+
+async function compress(bytes, to) {
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
+    // Far enough to see one architecture's code from the next one's.
+    [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+    [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+  };
+  writeFileSync(to, await promisify(brotliCompress)(bytes, { params }));
+  return '';
 }
 
 /** Does all tasks, as many at a time as there are cores, and throws the first error. */
@@ -205,22 +220,32 @@ async function main(only) {
     `--image3=kind=ptx,sm=${NEWEST},file=${newest}`,
   ];
   const fatbin = join(cache, 'kernels.fatbin');
-  await run(tool('fatbinary'), [
-    '-64',
-    '--compress-all',
-    '--compress-mode=size',
-    `--create=${fatbin}`,
-    ...images,
-  ]);
-  const bytes = statSync(fatbin).size + statSync(portable).size;
-  const size = `${(statSync(fatbin).size / 1024).toFixed(0)} KiB fatbin, ${(statSync(portable).size / 1024).toFixed(0)} KiB PTX`;
-  if (bytes > MOST_BYTES)
-    throw new Error(`the kernels have ${bytes} bytes (${size}); expected at most ${MOST_BYTES}`);
-  renameSync(fatbin, join(build, 'kernels.fatbin'));
-  renameSync(portable, join(build, 'kernels.ptx'));
+  await run(tool('fatbinary'), ['-64', '--compress-mode=none', `--create=${fatbin}`, ...images]);
+  const compressed = await inParallel(
+    [fatbin, portable].map((path) => async () => {
+      const bytes = readFileSync(path);
+      const key = createHash('sha256').update(bytes).digest('hex').slice(0, 20);
+      used.add(key);
+      return (await cached(key, 'br', (to) => compress(bytes, to))).path;
+    }),
+  );
+  const sizes = compressed.map((path) => statSync(path).size);
+  const size = sizes.map((bytes) => `${(bytes / 1024).toFixed(0)} KiB`).join(' of machine code and ');
+  if (sizes[0] + sizes[1] > MOST_BYTES) {
+    throw new Error(
+      `the kernels have ${sizes[0] + sizes[1]} bytes (${size} of PTX); expected at most ${MOST_BYTES}`,
+    );
+  }
+  compressed.forEach((path, n) => {
+    const to = join(build, ['kernels.fatbin.br', 'kernels.ptx.br'][n]);
+    copyFileSync(path, `${to}.${process.pid}`);
+    renameSync(`${to}.${process.pid}`, to);
+  });
   // What no longer belongs to any file.
-  for (const name of readdirSync(cache)) if (!used.has(name.split('.')[0])) rmSync(join(cache, name));
-  return `${sources.length} files for ${chosen.map((arch) => `sm_${arch}`).join(', ')}: ${size}`;
+  for (const name of readdirSync(cache))
+    if (!used.has(name.split('.')[0]) && !/^(newest|portable|kernels)\./.test(name))
+      rmSync(join(cache, name));
+  return `${sources.length} files for ${chosen.map((arch) => `sm_${arch}`).join(', ')}: ${size} of PTX`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

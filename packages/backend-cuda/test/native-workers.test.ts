@@ -83,7 +83,7 @@ describe.skipIf(missing).each(['0', '1'])('with work done late: %s', (lazy) => {
 
   test('ended while runs are in flight', async () => {
     const { free } = device.memoryInfo();
-    for (let n = 0; n < 4; n++) {
+    for (let n = 0; n < 10; n++) {
       const worker = start(n, 1e9, true);
       expect(await last(worker, 'running')).toBe('running');
       await worker.terminate();

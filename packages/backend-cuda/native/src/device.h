@@ -113,7 +113,6 @@ class Device : public Napi::ObjectWrap<Device> {
     std::vector<Place> inputs, outputs;
     size_t slot_bytes = 0;
     std::vector<Slot> idle;
-    int in_flight = 0;
   };
 
   Slot take_slot(size_t bytes);
@@ -124,6 +123,7 @@ class Device : public Napi::ObjectWrap<Device> {
   void abandon(Slot slot, CUstream stream);
   void deliver();
   void settle(Promised& job);
+  void put_away(Promised& job);
   void copy_out(Promised& job);
   void shut_down();
   static void on_environment_end(void* device);

@@ -55,7 +55,6 @@ Napi::Value Device::start(std::unique_ptr<Promised> job, uint32_t stream_handle,
     abandon(job->slot, stream);
     throw;
   }
-  if (job->runner != 0) runners_.at(job->runner).in_flight++;
   if (pending_++ == 0) {
     napi_ref_threadsafe_function(Env(), done_);
     Ref();
@@ -66,13 +65,19 @@ Napi::Value Device::start(std::unique_ptr<Promised> job, uint32_t stream_handle,
 }
 
 void Device::deliver() {
-  const Napi::HandleScope scope(Env());
   for (Job* done : outbox_->take()) {
     const std::unique_ptr<Promised> job(static_cast<Promised*>(done));
-    settle(*job);
-    if (--pending_ == 0) {
-      napi_unref_threadsafe_function(Env(), done_);
+    // In an environment that is ending nothing of JavaScript can be made any more, and nobody waits for it. Nothing may be thrown from here.
+    try {
+      settle(*job);
+    } catch (const Napi::Error&) {
+    }
+    put_away(*job);
+    if (--pending_ > 0) continue;
+    napi_unref_threadsafe_function(Env(), done_);
+    try {
       Unref();
+    } catch (const Napi::Error&) {
     }
   }
 }
@@ -80,21 +85,20 @@ void Device::deliver() {
 void Device::settle(Promised& job) {
   const Napi::HandleScope scope(Env());
   try {
-    // Slots may be given back to the driver, which wants to know of which context.
-    context_->driver.cuCtxSetCurrent(context_->handle());
     context_->driver.check(job.result, job.what);
     copy_out(job);
-    job.deferred->Resolve(Env().Undefined());
   } catch (...) {
     job.deferred->Reject(error_now(Env()).Value());
-  }
-  const auto runner = runners_.content().find(job.runner);
-  if (runner == runners_.content().end()) {
-    give_slot(job.slot);
     return;
   }
-  runner->second.in_flight--;
-  if (runner->second.idle.size() < kIdleSlots) {
+  job.deferred->Resolve(Env().Undefined());
+}
+
+void Device::put_away(Promised& job) {
+  // Slots may be given back to the driver, which wants to know of which context.
+  context_->driver.cuCtxSetCurrent(context_->handle());
+  const auto runner = runners_.content().find(job.runner);
+  if (runner != runners_.content().end() && runner->second.idle.size() < kIdleSlots) {
     runner->second.idle.push_back(job.slot);
   } else {
     give_slot(job.slot);

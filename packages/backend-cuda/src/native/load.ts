@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { brotliDecompress } from 'node:zlib';
 import { BackendUnavailableError } from '@dsconv/core';
 import type { DSConvCuda, ProbeResult } from '../../native/interface.js';
 
@@ -61,9 +63,9 @@ export async function loadKernels(
 ): Promise<Uint8Array> {
   // The emulation has the kernels inside.
   if (driver.emulated) return new TextEncoder().encode('emulated');
-  const name = driver.driverVersion >= FATBIN_DRIVER ? 'kernels.fatbin' : 'kernels.ptx';
+  const name = driver.driverVersion >= FATBIN_DRIVER ? 'kernels.fatbin.br' : 'kernels.ptx.br';
   try {
-    return await readFile(new URL(`kernels/build/${name}`, packageFolder));
+    return await promisify(brotliDecompress)(await readFile(new URL(`kernels/build/${name}`, packageFolder)));
   } catch (error) {
     throw new BackendUnavailableError(
       `the package @dsconv/backend-cuda was built without its kernels: ${name} cannot be read (${error instanceof Error ? error.message : error}); 'npm run build' makes them where nvcc is installed`,
