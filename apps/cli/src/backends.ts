@@ -8,6 +8,7 @@ import {
   selectBackend,
 } from '@dsconv/core';
 import { enableProdMode } from '@tensorflow/tfjs-core';
+import { CUDA, provideCuda } from './cuda.js';
 import type { Io } from './io.js';
 import type { CommonOptions } from './options.js';
 
@@ -20,12 +21,16 @@ export function quietTensorFlow(): void {
 export const BACKENDS: readonly string[] = listDSConvBackends();
 
 /**
- * Makes the backend of `--backend` current, or the first that works; with `--verbose` it says which and why not the others.
+ * Makes the backend of `--backend` current, which may be one whose package is not a dependency, or the first that works; with `--verbose` it says which and why not the others.
  *
  * @throws BackendUnavailableError with the reason
  */
 export async function useBackend(options: CommonOptions, io: Io): Promise<BackendSelection> {
   quietTensorFlow();
+  if (options.backend?.split('/')[0] === CUDA) {
+    const missing = await provideCuda();
+    if (missing) throw new BackendUnavailableError(`backend '${CUDA}' is not available: ${missing}`);
+  }
   const selection = await selectBackend(
     options.backend === undefined ? BACKENDS : [resolve(options.backend)],
   );
@@ -41,9 +46,9 @@ export async function useBackend(options: CommonOptions, io: Io): Promise<Backen
 function resolve(wanted: string): string {
   const [name, ...rest] = wanted.split('/');
   const tier = rest.join('/');
-  if (!BACKENDS.includes(name!)) {
+  if (!BACKENDS.includes(name!) && name !== CUDA) {
     throw new BackendUnavailableError(
-      `backend '${wanted}' is not known; expected one of ${BACKENDS.join(', ')}`,
+      `backend '${wanted}' is not known; expected one of ${[...BACKENDS, CUDA].join(', ')}`,
     );
   }
   if (tier === '') return name!;

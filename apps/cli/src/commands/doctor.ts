@@ -11,6 +11,7 @@ import { tierEngines } from '../bench/engines.js';
 import type { BenchLayer } from '../bench/layer.js';
 import { gmacs, median, sample, warmUp } from '../bench/measure.js';
 import { type Context, printJson, type RegisterCommand } from '../context.js';
+import { CUDA, provideCuda } from '../cuda.js';
 import { oneLine } from '../errors.js';
 import { table } from '../format.js';
 import { turn } from '../interruption.js';
@@ -51,6 +52,11 @@ const SAMPLES = 5;
 const GPU_REPEATS = 4;
 /** A run that takes so long (ms) is not done again: a GPU that is none. */
 const SLOW = 200;
+/** Backends whose packages are not dependencies, and what makes them known. */
+const OPTIONAL: Record<string, () => Promise<string | null>> = {
+  [CUDA]: provideCuda,
+  [WEBGPU]: provideWebGPU,
+};
 const NOTHING = { selfTest: null, gmacs: null };
 
 export const registerDoctor: RegisterCommand = (program, context) => {
@@ -63,14 +69,19 @@ export const registerDoctor: RegisterCommand = (program, context) => {
 
 async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
   quietTensorFlow();
-  const names = options.backend === undefined ? [...new Set([...BACKENDS, WEBGPU])] : [options.backend];
+  const all = [...new Set([...BACKENDS, ...Object.keys(OPTIONAL)])];
+  const names = options.backend === undefined ? all : [options.backend];
   // An unknown name is an error; a backend that cannot run here is what this command is for.
-  if (names.some((name) => !BACKENDS.includes(name) && name !== WEBGPU)) await useBackend(options, io);
+  if (names.some((name) => !all.includes(name))) await useBackend(options, io);
   const jobs: { name: string; status: TierStatus }[] = [];
   const reports: TierReport[] = [];
-  const missing = names.includes(WEBGPU) ? await provideWebGPU() : null;
+  const missing = new Map<string, string>();
   for (const name of names) {
-    if (name === WEBGPU && missing) continue;
+    const reason = (await OPTIONAL[name]?.()) ?? null;
+    if (reason !== null) {
+      missing.set(name, reason);
+      continue;
+    }
     for (const status of await getDSConvBackend(name)!.tiers()) jobs.push({ name, status });
   }
   const progress = createProgress(io, options.json === true, 'doctor', jobs.length);
@@ -79,7 +90,9 @@ async function doctor(options: CommonOptions, { io }: Context): Promise<void> {
     progress.update(reports.length, `${name} ${status.tier}`);
     reports.push(await examine(name, status));
   }
-  if (missing) reports.push({ ...NOTHING, name: WEBGPU, tier: null, available: false, reason: missing });
+  for (const [name, reason] of missing) {
+    reports.push({ ...NOTHING, name, tier: null, available: false, reason });
+  }
   progress.finish();
   const machine = describeMachine();
   if (options.json) {
@@ -117,11 +130,12 @@ async function examine(name: string, status: TierStatus): Promise<TierReport> {
     await runSelfTest(pinned, currentBackend(), (kernel) => getKernel(kernel, pinned).kernelFunc);
     report.selfTest = true;
     const layer = engine!.prepare(LAYER);
-    const times = name === WEBGPU ? await onGpu(layer.run) : onHost(layer.run);
+    const isGpu = Object.hasOwn(OPTIONAL, name);
+    const times = isGpu ? await onGpu(layer.run) : onHost(layer.run);
     layer.dispose();
     report.gmacs = gmacs(LAYER.macs, median(times));
     // Every tier has a device of its own, which would keep the process alive.
-    if (name === WEBGPU) removeBackend(pinned);
+    if (isGpu) removeBackend(pinned);
   } catch (error) {
     report.available = false;
     report.reason = oneLine(error instanceof Error ? error.message : String(error));
