@@ -3,10 +3,11 @@
 #include "params/dsconv.h"
 #include "dsconv_mma.cuh"
 
-#define DSCONV_KERNEL(name, Tile, converts, shifted)      \
-  KERNEL(name, DsconvParams, Tile::threads) {             \
-    DYN_SMEM(unsigned char, shared);                      \
-    dsconv2d_tile<Tile, converts, shifted>(p, shared);    \
+/** `blocks` is `resident` in that table. */
+#define DSCONV_KERNEL(name, Tile, blocks, converts, shifted)             \
+  KERNEL(name, DsconvParams, DSCONV_BOUNDS(Tile::threads, blocks)) {     \
+    DYN_SMEM(unsigned char, shared);                                     \
+    dsconv2d_tile<Tile, converts, shifted>(p, shared);                   \
   }
 
 // Filters whose blocks are all of 32, 64 or 128 channels, and any others.
@@ -20,21 +21,21 @@ using Tile64x64b128 = MmaTile<64, 64, 2, 2, 4, 4, 3>;
 using Tile64x64 = MmaTile<64, 64, 2, 2, 0, 2, 4>;
 using Tile64x32 = MmaTile<64, 32, 2, 2, 0, 2, 4>;
 
-DSCONV_KERNEL(dsconv2d_128x128_b64, Tile128x128b64, false, false)
-DSCONV_KERNEL(dsconv2d_128x128_b128, Tile128x128b128, false, false)
-DSCONV_KERNEL(dsconv2d_128x128, Tile128x128, false, false)
-DSCONV_KERNEL(dsconv2d_128x64_b32, Tile128x64b32, false, false)
-DSCONV_KERNEL(dsconv2d_128x64_b64, Tile128x64b64, false, false)
-DSCONV_KERNEL(dsconv2d_64x64_b64, Tile64x64b64, false, false)
-DSCONV_KERNEL(dsconv2d_64x64_b128, Tile64x64b128, false, false)
-DSCONV_KERNEL(dsconv2d_64x64, Tile64x64, false, false)
-DSCONV_KERNEL(dsconv2d_64x32, Tile64x32, false, false)
+DSCONV_KERNEL(dsconv2d_128x128_b64, Tile128x128b64, 1, false, false)
+DSCONV_KERNEL(dsconv2d_128x128_b128, Tile128x128b128, 1, false, false)
+DSCONV_KERNEL(dsconv2d_128x128, Tile128x128, 1, false, false)
+DSCONV_KERNEL(dsconv2d_128x64_b32, Tile128x64b32, 2, false, false)
+DSCONV_KERNEL(dsconv2d_128x64_b64, Tile128x64b64, 2, false, false)
+DSCONV_KERNEL(dsconv2d_64x64_b64, Tile64x64b64, 4, false, false)
+DSCONV_KERNEL(dsconv2d_64x64_b128, Tile64x64b128, 3, false, false)
+DSCONV_KERNEL(dsconv2d_64x64, Tile64x64, 4, false, false)
+DSCONV_KERNEL(dsconv2d_64x32, Tile64x32, 5, false, false)
 // Blocks whose sums may reach 2^22, and filters with shifters, which are rare, have one tile.
-DSCONV_KERNEL(dsconv2d_converting, Tile64x64, true, false)
-DSCONV_KERNEL(dsconv2d_shifted, Tile64x64, true, true)
+DSCONV_KERNEL(dsconv2d_converting, Tile64x64, 4, true, false)
+DSCONV_KERNEL(dsconv2d_shifted, Tile64x64, 4, true, true)
 
 /** Adds the parts of the depth, in their order, and finishes 32 pixels by 64 channels of a group. */
-KERNEL(dsconv2d_finish, DsconvParams, 256) {
+KERNEL(dsconv2d_finish, DsconvParams, DSCONV_BOUNDS(256, 4)) {
   constexpr int rows = 32, columns = 64, stride = columns + 4;
   __shared__ float tile[rows * stride];
   const int tiles = (p.groupOutputs + columns - 1) / columns;

@@ -80,7 +80,7 @@ __device__ __forceinline__ float naive_sum(const DsconvParams& p, const NaiveOut
   return y;
 }
 
-KERNEL(dsconv2d_naive, DsconvParams, 128) {
+KERNEL(dsconv2d_naive, DsconvParams, DSCONV_BOUNDS(128, 8)) {
   const NaiveOutput out = naive_output(p);
   if (!out.exists) return;
   naive_write(p, out, p.weightForm == 0 ? naive_sum<true>(p, out) : naive_sum<false>(p, out));

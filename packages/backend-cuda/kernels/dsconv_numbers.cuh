@@ -1,6 +1,13 @@
 // Block floating point (NUMERICS §3), the numbers that scales are stored in, and activations. Include kernel.h first.
 #pragma once
 
+/** The bounds of a kernel for KERNEL: threads of a block, and blocks for which a multiprocessor has registers, which keeps the compiler from saving more. */
+#ifdef __CUDACC__
+#define DSCONV_BOUNDS(threads, blocks) threads, blocks
+#else
+#define DSCONV_BOUNDS(threads, blocks) threads
+#endif
+
 /** Scales of images are stored times 2^-24 (src/layout/image.ts). */
 constexpr float SCALE_STORED = 5.9604644775390625e-8f;
 constexpr float SCALE_RESTORED = 16777216.0f;
