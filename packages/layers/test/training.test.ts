@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import {
   adapt,
   batchesOf,
+  cosineRate,
   DivergedError,
   finetune,
   freshNetwork,
@@ -208,40 +209,60 @@ describe('finetune', () => {
     },
   );
 
-  test('momentum moves weights in their own units by the rate, the gradient and what it moved before', async () => {
+  test('momentum moves weights in their own units by the rate of the step, the gradient and what it moved before', async () => {
     const source = quarters(16, 3);
     const student = new TrainableNetwork(quantized(floatNetwork(), 4), {
       float: floatNetwork(),
       units: 'absolute',
     });
-    const filter = () => student.state.get('linear/filter')!.dataSync().slice() as Float32Array;
-    const loss = tf.variableGrads(() => {
-      const length = SIDE * SIDE * 3;
-      const x = new Float32Array(16 * length);
-      // The order of the first epoch does not matter: the batch is all there is.
-      for (let n = 0; n < 16; n++) source.read(n, x.subarray(n * length, (n + 1) * length));
-      const logits = student.logits(tf.tensor4d(x, [16, SIDE, SIDE, 3]), { training: true });
-      const labels = tf.oneHot(
-        tf.tensor1d(
-          Array.from({ length: 16 }, (_, n) => n % 4),
-          'int32',
-        ),
-        4,
-      );
-      return tf.losses.softmaxCrossEntropy(labels, logits) as tf.Scalar;
-    }, student.trainable);
-    const name = student.state.get('linear/filter')!.name;
-    const gradient = loss.grads[name]!.dataSync();
-    const before = filter();
+    const variable = student.state.get('linear/filter')!;
+    const values = () => variable.dataSync().slice() as Float32Array;
+    // The batch is all there is, in whatever order.
+    const x = new Float32Array(16 * SIDE * SIDE * 3);
+    for (let n = 0; n < 16; n++) source.read(n, x.subarray((n * x.length) / 16, ((n + 1) * x.length) / 16));
+    const labels = tf.oneHot(
+      Array.from({ length: 16 }, (_, n) => n % 4),
+      4,
+    );
+    const gradient = () =>
+      tf.variableGrads(() => {
+        const logits = student.logits(tf.tensor4d(x, [16, SIDE, SIDE, 3]), { training: true });
+        return tf.losses.softmaxCrossEntropy(labels, logits) as tf.Scalar;
+      }, student.trainable);
     const learningRate = 0.01;
-    await finetune(student, { source, epochs: 1, batchSize: 16, optimizer: 'momentum', learningRate });
-    // Nesterov's first step: the gradient, and 0.9 of the momentum that it has just become.
-    const after = filter();
-    for (const [n, w] of before.entries()) {
-      expect(Math.abs(after[n]! - (w - learningRate * 1.9 * gradient[n]!))).toBeLessThan(1e-5);
-    }
-    // Something moved by more than that.
-    expect(Math.max(...after.map((w, n) => Math.abs(w - before[n]!)))).toBeGreaterThan(1e-4);
+    const wanted: { from: Float32Array; to: Float32Array }[] = [];
+    let moved = new Float32Array(values().length);
+    await finetune(student, {
+      source,
+      epochs: 3,
+      batchSize: 16,
+      optimizer: 'momentum',
+      learningRate,
+      warmUp: 0.5,
+      onEpoch: ({ epoch }) => {
+        const found = values();
+        if (epoch > 1) {
+          const { from, to } = wanted.at(-1)!;
+          // Looking at the gradient fitted the scales once more.
+          const bound = 0.05 * Math.max(...to.map((w, n) => Math.abs(w - from[n]!)));
+          for (const [n, w] of found.entries()) expect(Math.abs(w - to[n]!)).toBeLessThan(bound);
+        }
+        // What the next step should come to: Nesterov's momentum, and a rate that rises and falls.
+        const slopes = gradient().grads[variable.name]!.dataSync();
+        const rate = cosineRate(learningRate, 0.5)(epoch / 3);
+        const before = moved;
+        moved = before.map((m, n) => 0.9 * m + slopes[n]!);
+        wanted.push({ from: found, to: found.map((w, n) => w - rate * (slopes[n]! + 0.9 * moved[n]!)) });
+      },
+      schedule: (_, epoch) => {
+        if (epoch > 1) return;
+        const slopes = gradient().grads[variable.name]!.dataSync();
+        moved = Float32Array.from(slopes);
+      },
+    });
+    expect(wanted).toHaveLength(3);
+    // Rates of the steps that were compared are not the same.
+    expect(cosineRate(learningRate, 0.5)(1 / 3)).not.toBeCloseTo(cosineRate(learningRate, 0.5)(2 / 3), 4);
     student.dispose();
   });
 

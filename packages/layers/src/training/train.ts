@@ -84,7 +84,7 @@ export interface TrainOptions {
   source: PictureSource;
   loss: LossFunction;
   optimizer: Optimizer;
-  /** Sets the rate of an optimizer; TensorFlow.js' own optimizers have it as `learningRate`. */
+  /** The rate of the optimizer, by the share of the steps that are done. */
   rate: (progress: number) => number;
   /** Share by which filters shrink at a step of rate 1, beside what the loss asks for (Loshchilov and Hutter, arXiv 1711.05101). Default 0. */
   weightDecay?: number;
@@ -217,7 +217,7 @@ class Loop {
   async run(batch: Batch): Promise<number> {
     const { network, options } = this;
     const rate = options.rate(this.step / this.steps);
-    (options.optimizer as unknown as { learningRate: number }).learningRate = rate;
+    setRate(options.optimizer, rate);
     const x = tensor4d(batch.x, batch.shape);
     const labels = batch.labels && tensor1d(batch.labels, 'int32');
     let logits: Tensor2D | null = null;
@@ -261,6 +261,13 @@ class Loop {
       secondsLeft,
     });
   }
+}
+
+/** TensorFlow.js' optimizers read `learningRate` at every step, but for gradient descent and momentum, which keep a tensor of it. */
+function setRate(optimizer: Optimizer, rate: number): void {
+  const changed = optimizer as unknown as { learningRate: number; setLearningRate?(rate: number): void };
+  if (changed.setLearningRate) changed.setLearningRate(rate);
+  else changed.learningRate = rate;
 }
 
 /** The first layer, in forward order, whose outputs are not all finite. */
