@@ -26,16 +26,16 @@ DSCONV_KERNEL(dsconv2d_128x128_b128, Tile128x128b128, 1, false, false)
 DSCONV_KERNEL(dsconv2d_128x128, Tile128x128, 1, false, false)
 DSCONV_KERNEL(dsconv2d_128x64_b32, Tile128x64b32, 2, false, false)
 DSCONV_KERNEL(dsconv2d_128x64_b64, Tile128x64b64, 2, false, false)
-DSCONV_KERNEL(dsconv2d_64x64_b64, Tile64x64b64, 4, false, false)
+DSCONV_KERNEL(dsconv2d_64x64_b64, Tile64x64b64, 3, false, false)
 DSCONV_KERNEL(dsconv2d_64x64_b128, Tile64x64b128, 3, false, false)
-DSCONV_KERNEL(dsconv2d_64x64, Tile64x64, 4, false, false)
-DSCONV_KERNEL(dsconv2d_64x32, Tile64x32, 5, false, false)
+DSCONV_KERNEL(dsconv2d_64x64, Tile64x64, 3, false, false)
+DSCONV_KERNEL(dsconv2d_64x32, Tile64x32, 4, false, false)
 // Blocks whose sums may reach 2^22, and filters with shifters, which are rare, have one tile.
-DSCONV_KERNEL(dsconv2d_converting, Tile64x64, 4, true, false)
-DSCONV_KERNEL(dsconv2d_shifted, Tile64x64, 4, true, true)
+DSCONV_KERNEL(dsconv2d_converting, Tile64x64, 3, true, false)
+DSCONV_KERNEL(dsconv2d_shifted, Tile64x64, 3, true, true)
 
 /** Adds the parts of the depth, in their order, and finishes 32 pixels by 64 channels of a group. */
-KERNEL(dsconv2d_finish, DsconvParams, DSCONV_BOUNDS(256, 4)) {
+KERNEL(dsconv2d_finish, DsconvParams, DSCONV_BOUNDS(256, 3)) {
   constexpr int rows = 32, columns = 64, stride = columns + 4;
   __shared__ float tile[rows * stride];
   const int tiles = (p.groupOutputs + columns - 1) / columns;

@@ -40,15 +40,15 @@ export const TILES: readonly Tile[] = [
   tile([128, 128], 0, 1, 0.8),
   tile([128, 64], 1, 2, 0.9),
   tile([128, 64], 2, 2, 0.9),
-  tile([64, 64], 2, 4, 0.75),
+  tile([64, 64], 2, 3, 0.75),
   tile([64, 64], 4, 3, 0.75),
-  tile([64, 64], 0, 4, 0.6),
-  tile([64, 32], 0, 5, 0.45),
+  tile([64, 64], 0, 3, 0.6),
+  tile([64, 32], 0, 4, 0.45),
 ];
 
 /** The tile of blocks whose sums may reach 2^22, and of filters with shifters. */
-export const CONVERTING = tile([64, 64], 0, 4, 0.5, 'dsconv2d_converting');
-export const SHIFTED = tile([64, 64], 0, 4, 0.5, 'dsconv2d_shifted');
+export const CONVERTING = tile([64, 64], 0, 3, 0.5, 'dsconv2d_converting');
+export const SHIFTED = tile([64, 64], 0, 3, 0.5, 'dsconv2d_shifted');
 
 /** What of a device the choice depends on. */
 export interface TileDevice {
