@@ -44,22 +44,20 @@ void Device::abandon(Slot slot, CUstream stream) {
 }
 
 Napi::Value Device::start(std::unique_ptr<Promised> job, uint32_t stream_handle, CUstream stream) {
-  CUresult result = kCudaSuccess;
   try {
     auto& waiter = waiters_[stream_handle];
     if (!waiter) waiter = std::make_unique<Waiter>(context_->driver, [this] { context_->enter(); }, *outbox_);
     job->event = job->slot.event;
-    result = context_->driver.cuEventRecord(job->event, stream);
-    context_->driver.check(result, job->what);
+    context_->driver.check(context_->driver.cuEventRecord(job->event, stream), job->what);
+    // An environment that is ending refuses these two.
+    job->deferred.emplace(Env());
+    if (pending_ == 0) Ref();
   } catch (...) {
     abandon(job->slot, stream);
     throw;
   }
-  if (pending_++ == 0) {
-    napi_ref_threadsafe_function(Env(), done_);
-    Ref();
-  }
-  const Napi::Promise promise = job->deferred.emplace(Env()).Promise();
+  if (pending_++ == 0) napi_ref_threadsafe_function(Env(), done_);
+  const Napi::Promise promise = job->deferred->Promise();
   waiters_[stream_handle]->push(job.release());
   return promise;
 }
@@ -130,12 +128,13 @@ Napi::Value Device::read(const Info& info) {
   job->what = "a copy from the device, or work before it, failed";
   job->slot = take_slot(bytes);
   if (bytes > 0) {
-    const CUresult result = context_->driver.cuMemcpyDtoHAsync_v2(job->slot.memory.data, address, bytes, stream);
-    if (result != kCudaSuccess) {
+    try {
+      context_->driver.check(context_->driver.cuMemcpyDtoHAsync_v2(job->slot.memory.data, address, bytes, stream), job->what);
+      job->targets.push_back({Napi::Persistent(info[1].As<Napi::Object>()), job->slot.memory.data, bytes});
+    } catch (...) {
       abandon(job->slot, stream);
-      context_->driver.raise(result, job->what);
+      throw;
     }
-    job->targets.push_back({Napi::Persistent(info[1].As<Napi::Object>()), job->slot.memory.data, bytes});
   }
   return start(std::move(job), handle, stream);
 }
@@ -213,21 +212,22 @@ Napi::Value Device::run(const Info& info) {
   }
   const Driver& driver = context_->driver;
   char* memory = job->slot.memory.data;
-  CUresult result = kCudaSuccess;
-  for (size_t n = 0; n < inputs.size() && result == kCudaSuccess; n++) {
-    const Place& place = runner.inputs[n];
-    memcpy(memory + place.offset, bytes_of(inputs[n], "input").data, place.bytes);
-    result = driver.cuMemcpyHtoDAsync_v2(place.address, memory + place.offset, place.bytes, runner.stream);
-  }
-  if (result == kCudaSuccess && runner.graph != nullptr) result = driver.cuGraphLaunch(runner.graph, runner.stream);
-  for (size_t n = 0; n < outputs.size() && result == kCudaSuccess; n++) {
-    const Place& place = runner.outputs[n];
-    result = driver.cuMemcpyDtoHAsync_v2(memory + place.offset, place.address, place.bytes, runner.stream);
-    job->targets.push_back({Napi::Persistent(outputs[n].As<Napi::Object>()), memory + place.offset, place.bytes});
-  }
-  if (result != kCudaSuccess) {
+  try {
+    for (size_t n = 0; n < inputs.size(); n++) {
+      const Place& place = runner.inputs[n];
+      memcpy(memory + place.offset, bytes_of(inputs[n], "input").data, place.bytes);
+      driver.check(driver.cuMemcpyHtoDAsync_v2(place.address, memory + place.offset, place.bytes, runner.stream), job->what);
+    }
+    if (runner.graph != nullptr) driver.check(driver.cuGraphLaunch(runner.graph, runner.stream), job->what);
+    for (size_t n = 0; n < outputs.size(); n++) {
+      const Place& place = runner.outputs[n];
+      driver.check(driver.cuMemcpyDtoHAsync_v2(memory + place.offset, place.address, place.bytes, runner.stream), job->what);
+      job->targets.push_back({Napi::Persistent(outputs[n].As<Napi::Object>()), memory + place.offset, place.bytes});
+    }
+  } catch (...) {
+    // The driver refused, or the environment is ending.
     abandon(job->slot, runner.stream);
-    driver.raise(result, job->what);
+    throw;
   }
   return start(std::move(job), runner.stream_handle, runner.stream);
 }
