@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { checkMissing as cudaCheckMissing } from '../packages/backend-cuda/emulation/check-sanitized.mjs';
 import { run } from './steps.mjs';
 
 const TESTS = 'packages/backend-cpu/native/test';
@@ -45,6 +46,11 @@ export async function nativeChecks() {
       name: 'the addon in Node with AddressSanitizer and UndefinedBehaviorSanitizer',
       run: async () => (await make('memory-addon', '')()) || (await fuzzSanitized(compiler)),
       reason: sanitizers,
+    },
+    {
+      name: 'the CUDA addon on its emulation with AddressSanitizer and UndefinedBehaviorSanitizer',
+      run: () => run('node', ['packages/backend-cuda/emulation/check-sanitized.mjs']),
+      reason: cudaCheckMissing() ?? undefined,
     },
     {
       name: 'C++ kernels for arm64, with and without the dot product, emulated',
