@@ -62,7 +62,7 @@ function closure(names, found = new Map()) {
 }
 
 const keep = (path) =>
-  !/\.(map|ts|md|o|d|a|flow)$/.test(path) && !/\/(obj\.target|\.deps|test|tests)$/.test(path);
+  !/\.(map|ts|md|o|d|a|flow)$/.test(path) && !/\/(obj\.target|\.deps|cache|test|tests)$/.test(path);
 
 function copyPackage(name, from) {
   const to = join(kit, 'node_modules', name);
