@@ -248,7 +248,7 @@ describe('finetune', () => {
 
   it.each([
     ['adam', '0.01'],
-    ['momentum', '0.05'],
+    ['momentum', '0.1'],
   ])('trains from scratch what the model is only the plan of, by %s', async (optimizer, rate) => {
     const run = await finetune(
       `s-${optimizer}.safetensors`,
