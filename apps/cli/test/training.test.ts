@@ -247,9 +247,9 @@ describe('finetune', () => {
   });
 
   it.each([
-    ['adam', '0.01'],
-    ['momentum', '0.1'],
-  ])('trains from scratch what the model is only the plan of, by %s', async (optimizer, rate) => {
+    ['adam', '0.01', '0.1'],
+    ['momentum', '0.02', '0.005'],
+  ])('trains from scratch what the model is only the plan of, by %s', async (optimizer, rate, decay) => {
     const run = await finetune(
       `s-${optimizer}.safetensors`,
       '--optimizer',
@@ -268,7 +268,7 @@ describe('finetune', () => {
       '--rate',
       rate,
       '--weight-decay',
-      '0.1',
+      decay,
       '--json',
     );
     expect(run.err).toBe('');
