@@ -6,6 +6,7 @@ import type { Engine, Operand } from './engine.js';
 import { TensorEntry } from './tensor-entry.js';
 import type { CpuTier } from './tiers.js';
 import type { WasmHeap } from './wasm/heap.js';
+import { removeHelpers } from './wasm/thread-count.js';
 
 /** A float32 result that a kernel fills in. */
 export interface OutputTensor {
@@ -67,6 +68,7 @@ export class DSConvCpuBackend extends MathBackendCPU {
 
   override dispose(): void {
     this.disposed = true;
+    if (this.heap?.helpers) removeHelpers(this.heap.helpers);
     super.dispose();
   }
 
@@ -114,8 +116,7 @@ export class DSConvCpuBackend extends MathBackendCPU {
 
   /** TensorFlow.js's `slice` returns a subarray of its input; of a heap tensor that must be a copy. */
   private detach(values: BackendValues): BackendValues {
-    const inHeap =
-      this.heap && ArrayBuffer.isView(values) && values.buffer === this.heap.exports.memory.buffer;
+    const inHeap = this.heap && ArrayBuffer.isView(values) && this.heap.owns(values);
     return inHeap ? (values as Float32Array).slice() : values;
   }
 }

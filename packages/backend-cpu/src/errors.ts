@@ -6,3 +6,10 @@ export class OutOfMemoryError extends DSConvError {
     super('OUT_OF_MEMORY', message);
   }
 }
+
+/** A helper thread was lost in the middle of a kernel, whose result is not to be had. Later kernels compute on one thread. */
+export class ThreadError extends DSConvError {
+  constructor(message: string) {
+    super('THREAD_LOST', message);
+  }
+}

@@ -4,9 +4,9 @@ import { BACKEND_NAME, registerCpuBackend } from './register.js';
 registerCpuBackend(BACKEND_NAME);
 
 export { DSConvCpuBackend } from './backend.js';
-export { OutOfMemoryError } from './errors.js';
+export { OutOfMemoryError, ThreadError } from './errors.js';
 export { measurePeaks, type Peaks } from './peaks.js';
 export { type ProfiledPlan, profilePlan, type StepTime } from './profile.js';
 export { BACKEND_NAME } from './register.js';
-export { getThreads, setThreads } from './threads.js';
+export { getThreads, setThreads, type ThreadStatus, threadStatus } from './threads.js';
 export { type CpuTier, setWasmSource, TIERS, type WasmSource, type WasmTier } from './tiers.js';

@@ -38,6 +38,7 @@ import { compileTrace } from './plan/compile.js';
 import { type CpuTier, forcedTier, instantiateTier, TIERS, tierStatus } from './tiers.js';
 import { WasmEngine } from './wasm/engine.js';
 import { WasmHeap } from './wasm/heap.js';
+import { addHelpers } from './wasm/thread-count.js';
 
 export const BACKEND_NAME = 'dsconv-cpu';
 
@@ -131,7 +132,7 @@ async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpu
     try {
       const engine = await createEngine(tier);
       const backend = new DSConvCpuBackend(tier, engine);
-      await runSelfTest(name, backend, (kernel) => getKernel(kernel, name).kernelFunc);
+      await proveItself(name, backend);
       return backend;
     } catch (error) {
       reasons.push(`${tier}: ${error instanceof Error ? error.message : String(error)}`);
@@ -140,8 +141,21 @@ async function createBestTier(name: string, pinned?: CpuTier): Promise<DSConvCpu
   throw new BackendUnavailableError(`backend '${name}' cannot be created: ${reasons.join('; ')}`);
 }
 
+/** Gives helpers that start meanwhile back when the test fails. */
+async function proveItself(name: string, backend: DSConvCpuBackend): Promise<void> {
+  try {
+    await runSelfTest(name, backend, (kernel) => getKernel(kernel, name).kernelFunc);
+  } catch (error) {
+    backend.dispose();
+    throw error;
+  }
+}
+
 async function createEngine(tier: CpuTier): Promise<Engine | null> {
   if (tier === 'js') return null;
   if (tier === 'native') return new NativeEngine(await loadNative(), await bytesToKeep());
-  return new WasmEngine(new WasmHeap(await instantiateTier(tier)));
+  const { exports, helpers } = await instantiateTier(tier);
+  // They start while other things go on; until they are there, kernels compute on this thread alone.
+  if (helpers) addHelpers(tier, helpers);
+  return new WasmEngine(new WasmHeap(exports, helpers));
 }

@@ -1,6 +1,6 @@
 /**
- * Compiles assembly/ to build/dsconv-simd.wasm and build/dsconv-relaxed.wasm and prints their sizes. `--debug` adds names.
- * AssemblyScript is found by normal resolution from this folder.
+ * Compiles assembly/ to build/dsconv-simd.wasm and build/dsconv-relaxed.wasm, each also with threads, and prints their sizes. `--debug` adds
+ * names. AssemblyScript is found by normal resolution from this folder.
  */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -11,9 +11,14 @@ const here = dirname(fileURLToPath(import.meta.url));
 const debug = process.argv.includes('--debug');
 
 await mkdir(join(here, 'build'), { recursive: true });
-for (const [name, features] of [
-  ['simd', ['simd']],
-  ['relaxed', ['simd', 'relaxed-simd']],
+/** An imported, shared memory; what threads change lies below the data (assembly/memory-map.ts). */
+const SHARED = ['--importMemory', '--sharedMemory', '--memoryBase', '4096'];
+
+for (const [name, features, memory] of [
+  ['simd', ['simd'], []],
+  ['relaxed', ['simd', 'relaxed-simd'], []],
+  ['simd-threads', ['simd', 'threads'], SHARED],
+  ['relaxed-threads', ['simd', 'relaxed-simd', 'threads'], SHARED],
 ]) {
   const out = join(here, 'build', `dsconv-${name}.wasm`);
   const { error, stderr } = await asc.main([
@@ -32,6 +37,7 @@ for (const [name, features] of [
     '2',
     '--maximumMemory',
     '65536',
+    ...memory,
     ...features.flatMap((f) => ['--enable', f]),
     ...(debug ? ['--debug'] : []),
   ]);

@@ -85,7 +85,8 @@ async function buildError(error: unknown): Promise<string> {
   return text.split('\n')[0]!;
 }
 
-async function availableThreads(): Promise<number> {
+/** Threads that this Node process may use. */
+export async function availableThreads(): Promise<number> {
   const os = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:os');
   const { join } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:path');
   const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'node:fs/promises');

@@ -1,6 +1,7 @@
 /** Memory of one WebAssembly module: allocation with typed errors, and views that are never kept. */
 import { DSConvError } from '@dsconv/core';
 import { OutOfMemoryError } from '../errors.js';
+import type { Helpers } from './helpers.js';
 import { CALL_WORDS, type DSConvWasm, type Ptr, type Status } from './interface.js';
 
 /** Addresses of WebAssembly have 32 bits. */
@@ -10,15 +11,38 @@ export class WasmHeap {
   readonly exports: DSConvWasm;
   /** The one call record; kernels only read it, and calls do not nest. */
   private readonly record: Ptr;
+  /** The memory's buffer as it was last seen. */
+  private latest: ArrayBufferLike | null = null;
+  /** All that it was. A shared one is not detached when the memory grows: it goes on showing the same memory. */
+  private readonly seen = new WeakSet<ArrayBufferLike>();
 
-  constructor(exports: DSConvWasm) {
+  /** @param helpers the threads that the module's kernels compute on beside the caller's, or null */
+  constructor(
+    exports: DSConvWasm,
+    readonly helpers: Helpers | null = null,
+  ) {
     this.exports = exports;
     this.record = this.alloc(4 * CALL_WORDS);
   }
 
+  /** The memory's buffer, until it grows. */
+  private get buffer(): ArrayBuffer {
+    const { buffer } = this.exports.memory;
+    if (buffer !== this.latest) {
+      this.latest = buffer;
+      this.seen.add(buffer);
+    }
+    return buffer;
+  }
+
   /** Bytes the module's memory occupies; it never shrinks. */
   get byteLength(): number {
-    return this.exports.memory.buffer.byteLength;
+    return this.buffer.byteLength;
+  }
+
+  /** Whether an array is a view of this memory. */
+  owns(array: ArrayBufferView): boolean {
+    return this.seen.has(array.buffer) || array.buffer === this.exports.memory.buffer;
   }
 
   /**
@@ -43,14 +67,14 @@ export class WasmHeap {
 
   /** A view that is valid until the next allocation or kernel. */
   float32(ptr: Ptr, length: number): Float32Array {
-    return new Float32Array(this.exports.memory.buffer, ptr, length);
+    return new Float32Array(this.buffer, ptr, length);
   }
 
   /** Allocates and fills; `free` is the caller's. */
   copyIn(values: ArrayLike<number> & ArrayBufferView): Ptr {
     const ptr = this.alloc(values.byteLength);
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    new Uint8Array(this.exports.memory.buffer, ptr, values.byteLength).set(bytes);
+    new Uint8Array(this.buffer, ptr, values.byteLength).set(bytes);
     return ptr;
   }
 
@@ -67,7 +91,7 @@ export class WasmHeap {
 
   /** Fills the call record: words by index as in `CALL`; `alpha` goes into word `alphaWord` as a float32. */
   call(words: Readonly<Record<number, number>>, alphaWord: number, alpha: number): Ptr {
-    const record = new Int32Array(this.exports.memory.buffer, this.record, CALL_WORDS);
+    const record = new Int32Array(this.buffer, this.record, CALL_WORDS);
     record.fill(0);
     for (const index in words) record[index] = words[index]!;
     new Float32Array(record.buffer, record.byteOffset, CALL_WORDS)[alphaWord] = alpha;

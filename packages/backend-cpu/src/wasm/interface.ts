@@ -1,10 +1,11 @@
 /**
- * The typed list of what the two WebAssembly modules export. `build/dsconv-simd.wasm` (SIMD128) and
+ * The typed list of what the WebAssembly modules export. `build/dsconv-simd.wasm` (SIMD128) and
  * `build/dsconv-relaxed.wasm` (relaxed SIMD) export the same functions with the same results; packed filters and BFP
- * images of one module must not be handed to the other.
+ * images of one must not be handed to the other. `dsconv-simd-threads.wasm` and `dsconv-relaxed-threads.wasm` are the same for several
+ * instances over one shared memory.
  *
  * Conventions
- * - No imports: `new WebAssembly.Instance(module).exports as unknown as DSConvWasm`.
+ * - No imports: `new WebAssembly.Instance(module).exports as unknown as DSConvWasm`. With threads: `ThreadImports` as `env`.
  * - `Ptr` is a byte offset into `memory`. WebAssembly returns it as a signed i32: write `ptr >>> 0` before you use it as
  *   an index (addresses beyond 2 GiB are negative otherwise). 0 means "none".
  * - Every `alloc` or kernel call may grow the memory, which detaches `memory.buffer`: make typed array views afresh after
@@ -85,11 +86,52 @@ export const SCALE = {
   perBlock: 1,
 } as const;
 
+/** What a module with threads imports, as `env`. */
+export interface ThreadImports extends WebAssembly.ModuleImports {
+  /** Shared. */
+  memory: WebAssembly.Memory;
+  /** This instance's own words: `THREAD.callerArea`, or `THREAD.areaBytes` that the caller allocated and filled with zeros. */
+  area: number;
+  /** This instance's scratch: 0 for the caller, below `THREAD.limit`'s value for helpers. */
+  slot: number;
+  /** 1 where the thread may be put to sleep, which a browser's main thread may not. */
+  may_wait: 0 | 1;
+  /**
+   * Called by the caller's instance while it waits for helpers to end their parts, with 0, 1, …; with -1 when one of them has failed. Goes on
+   * waiting when it returns; what it throws ends the kernel.
+   */
+  overdue(round: number): void;
+}
+
+/** Where the words lie that threads share; bytes (wasm/assembly/threads.ts, memory-map.ts). */
+export const THREAD = {
+  /** Counts jobs; helpers sleep on it. */
+  epoch: 1024,
+  /** How many helpers are inside the job. */
+  state: 1088,
+  /** Helpers that serve. Each adds itself and takes itself away. */
+  ready: 1280,
+  /** Threads that may be used, the caller among them. */
+  limit: 1344,
+  /** Not 0 when a helper failed inside a job. */
+  failed: 1408,
+  /** Work (multiply-accumulates, or four to a moved byte) below which a kernel is the caller's alone. */
+  least: 1472,
+  callerArea: 2560,
+  areaBytes: 512,
+  /** In a helper's area: not 0 when it shall leave. */
+  stop: 384,
+  /** In any area: parts of jobs that the thread has computed. */
+  taken: 388,
+} as const;
+
 export interface DSConvWasm {
   readonly memory: WebAssembly.Memory;
 
-  /** 1 in dsconv-relaxed.wasm, 0 in dsconv-simd.wasm. */
+  /** 1 in modules with relaxed SIMD, else 0. */
   isa(): 0 | 1;
+  /** With threads: what a helper does until its area says that it shall leave. */
+  serve?(): void;
 
   // ---- memory -------------------------------------------------------------------------------------------------------
   /** 16-byte aligned, not zeroed; 0 when the memory cannot grow (4 GiB at most) or bytes is 0. */

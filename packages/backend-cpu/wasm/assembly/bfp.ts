@@ -5,6 +5,9 @@
  * bits, and subtracting that constant's bit pattern as an integer leaves M. |x / scale| <= 2^(m-1), so only the clamp at
  * ±(2^(m-1) - 1) remains.
  */
+import { ROUND, arg, setArg } from './job-kinds';
+import { tailAddress } from './memory-map';
+import { partBegin, partsOf, runJob, threadsFor } from './threads';
 import { madd } from './math';
 
 export const MAGIC: f32 = 12582912;
@@ -16,9 +19,6 @@ export const MAGIC: f32 = 12582912;
 const CONSTANTS: usize = memory.data<i32>([
   0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff, 0x4b400000, 0x4b400000, 0x4b400000, 0x4b400000,
 ], 16);
-
-/** Where a block's tail of fewer than 16 values is copied and padded with zeros. */
-const tail = memory.data(64, 16);
 
 /** Largest bits & 0x7fffffff of n floats: orders |x|, infinities and NaNs on top. */
 export function maxBits(x: usize, n: i32): i32 {
@@ -66,12 +66,30 @@ export function maxBits(x: usize, n: i32): i32 {
   return i32x4.sub(madd(x, inverse, magic), magic);
 }
 
-function padTail(x: usize, n: i32): void {
+/** Copies a block's tail, padded with zeros. Returns where to. */
+function padTail(x: usize, n: i32): usize {
+  const tail = tailAddress();
   v128.store(tail, i32x4.splat(0));
   v128.store(tail, i32x4.splat(0), 16);
   v128.store(tail, i32x4.splat(0), 32);
   v128.store(tail, i32x4.splat(0), 48);
   for (let i = 0; i < n; i++) store<u32>(tail + (i << 2), load<u32>(x + (i << 2)));
+  return tail;
+}
+
+/** Stores the first `words` (1 to 4) words of a vector: what lies behind them may be another thread's. */
+// @ts-ignore: decorator
+@inline function storeWords(dst: usize, v: v128, words: i32): void {
+  if (words == 4) {
+    v128.store(dst, v);
+    return;
+  }
+  if (words & 2) {
+    v128.store64_lane(dst, v, 0);
+    if (words & 1) v128.store32_lane(dst, v, 2, 8);
+    return;
+  }
+  v128.store32_lane(dst, v, 0);
 }
 
 // @ts-ignore: decorator
@@ -87,7 +105,7 @@ function padTail(x: usize, n: i32): void {
 }
 
 /**
- * Block of n floats, maxBits `bits`, to signed bytes at dst, zero padded to a multiple of 4; up to 15 bytes beyond are overwritten with zeros.
+ * Block of n floats, maxBits `bits`, to signed bytes at dst, zero padded to a multiple of 4; nothing beyond is written.
  * Per segment of `segment` depths (a multiple of 16) a start value goes to starts, starts + 16, …: two i16 in 32 bits,
  * -(sum of M) << shift over the depths 4k, 4k+1 (low half) and 4k+2, 4k+3 (high half). Returns the scale; ΣM in lastSum.
  */
@@ -117,14 +135,13 @@ export function quantizeI8(
         dst += 16;
       }
       if (i < end) {
-        padTail(x, end - i);
-        const v = narrow16(tail, inverse, magic, lo, hi);
-        v128.store(dst, v);
+        const v = narrow16(padTail(x, end - i), inverse, magic, lo, hi);
+        storeWords(dst, v, (end - i + 3) >> 2);
         sum = i16x8.add(sum, i16x8.extadd_pairwise_i8x16_s(v));
       }
     } else {
       for (; i < end; i += 16) {
-        v128.store(dst, i32x4.splat(0));
+        storeWords(dst, i32x4.splat(0), (min(16, end - i) + 3) >> 2);
         dst += 16;
       }
     }
@@ -139,7 +156,7 @@ export function quantizeI8(
   return scale;
 }
 
-/** Block of n floats, maxBits `bits`, to i16 at dst, zero padded to a multiple of 4 (up to 15 values beyond become zero). ΣM in lastSum. */
+/** Block of n floats, maxBits `bits`, to i16 at dst, zero padded to a multiple of 4, nothing beyond it written. ΣM in lastSum. */
 export function quantizeI16(x: usize, n: i32, bits: i32, dst: usize, mantissa: i32): f32 {
   const scale = scaleOf(bits, mantissa);
   const good = scale > 0;
@@ -152,7 +169,7 @@ export function quantizeI16(x: usize, n: i32, bits: i32, dst: usize, mantissa: i
   let i = 0;
   if (!good) {
     for (; i < n; i += 8) {
-      v128.store(dst, i32x4.splat(0));
+      storeWords(dst, i32x4.splat(0), n - i > 4 ? 4 : 2);
       dst += 16;
     }
     lastSum = 0;
@@ -161,12 +178,9 @@ export function quantizeI16(x: usize, n: i32, bits: i32, dst: usize, mantissa: i
   const ones = i16x8.splat(1);
   for (; i < n; i += 8) {
     let from = x;
-    if (i + 8 > n) {
-      padTail(x, n - i);
-      from = tail;
-    }
+    if (i + 8 > n) from = padTail(x, n - i);
     const v = i16x8.max_s(i16x8.min_s(pair(v128.load(from), v128.load(from, 16), inverse, magic), hi), lo);
-    v128.store(dst, v);
+    storeWords(dst, v, n - i > 4 ? 4 : 2);
     sum = i32x4.add(sum, i32x4.dot_i16x8_s(v, ones));
     x += 32;
     dst += 16;
@@ -203,10 +217,9 @@ export function roundBlock(x: usize, y: usize, n: i32, mantissa: i32): void {
   }
 }
 
-export function bfp_round(x: usize, y: usize, pixels: i32, channels: i32, groups: i32, block: i32, mantissa: i32): i32 {
-  if (mantissa < 2 || mantissa > 8 || block < 1 || groups < 1 || channels % groups) return 2;
-  const depth = channels / groups;
-  for (let r = 0, rows = pixels * groups; r < rows; r++) {
+/** x̂ of `rows` rows of `depth` floats. */
+export function roundRows(x: usize, y: usize, rows: i32, depth: i32, block: i32, mantissa: i32): void {
+  for (let r = 0; r < rows; r++) {
     for (let c = 0; c < depth; c += block) {
       const n = min(block, depth - c);
       roundBlock(x, y, n, mantissa);
@@ -214,5 +227,24 @@ export function bfp_round(x: usize, y: usize, pixels: i32, channels: i32, groups
       y += n << 2;
     }
   }
+}
+
+export function bfp_round(x: usize, y: usize, pixels: i32, channels: i32, groups: i32, block: i32, mantissa: i32): i32 {
+  if (mantissa < 2 || mantissa > 8 || block < 1 || groups < 1 || channels % groups) return 2;
+  const rows = pixels * groups, threads = threadsFor(<u64>pixels * channels << 4);
+  setArg(0, x);
+  setArg(1, y);
+  setArg(2, rows);
+  setArg(3, channels / groups);
+  setArg(4, block);
+  setArg(5, mantissa);
+  runJob(ROUND, partsOf(rows, 1, threads), threads);
   return 0;
+}
+
+export function roundPart(part: i32, parts: i32): void {
+  const rows = arg<i32>(2), depth = arg<i32>(3);
+  const begin = partBegin(part, parts, rows, 1), end = partBegin(part + 1, parts, rows, 1);
+  const at = <usize>begin * depth << 2;
+  roundRows(arg<usize>(0) + at, arg<usize>(1) + at, end - begin, depth, arg<i32>(4), arg<i32>(5));
 }

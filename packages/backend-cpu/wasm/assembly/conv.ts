@@ -6,7 +6,7 @@ import {
   C_ACTIVATION, C_ALPHA, C_ALPHAS, C_BIAS, C_FILTER, C_IMAGE, C_MANTISSA, C_OUT_BLOCK, C_OUT_MANTISSA, C_RESIDUAL, C_X, C_Y,
   batch, inC, inH, inW, isSubsampling, kh, kw, outH, outW, readGeometry, strideH, strideW, subsample,
 } from './call';
-import { PATH_FLOAT, PATH_I16, PATH_I8, PATH_STEM, PATH_WEIGHT_ONLY, Plan, runConv } from './conv-driver';
+import { PATH_FLOAT, PATH_I16, PATH_I8, PATH_STEM, PATH_WEIGHT_ONLY, plan, runConv } from './conv-driver';
 import {
   F_BLOCK, F_DEPTH, F_GROUPS, F_OUT, F_PER_BLOCK, F_SCALES, F_SHIFT, F_STORAGE, F_TAPS, F_WEIGHTS, HEADER_BYTES, I_KIND,
   I_MANTISSA, I_PIXELS, I_ROWS, I_SCALES, I_STARTS, I_STRIDE, I_SUMS, MAGIC_DS, MAGIC_F32, MAGIC_IMAGE, ROW_F32, ROW_I8,
@@ -15,9 +15,6 @@ import {
 import { PRELU, ceilDiv } from './math';
 import { packScales } from './pack';
 import { setActivation } from './epilogue';
-
-// One plan for the life of the module: calls do not nest.
-const plan = changetype<Plan>(memory.data(128, 16));
 
 function common(call: usize, filter: usize): i32 {
   if (!readGeometry(call)) return 2;
@@ -67,12 +64,12 @@ export function dsconv2d(call: usize): i32 {
   if (mantissa == 0) {
     plan.path = PATH_WEIGHT_ONLY;
     rawRows(call);
-    return roundOutput(call, runConv(plan));
+    return roundOutput(call, runConv(plan, call, false));
   }
   if (!sumsAreExact(filter, mantissa)) return 2;
 
   let image = load<usize>(call, C_IMAGE);
-  let own: usize = 0;
+  let own: usize = 0, subsampled = false;
   if (image) {
     if (load<u32>(image) != MAGIC_IMAGE || load<i32>(image, I_KIND) != bfp_image_kind(filter)) return 2;
     if (load<i32>(image, I_MANTISSA) != mantissa || load<i32>(image, I_PIXELS) != batch * inH * inW) return 2;
@@ -83,6 +80,7 @@ export function dsconv2d(call: usize): i32 {
       sh = strideH;
       sw = strideW;
       subsample();
+      subsampled = true;
     }
     const bytes = bfp_image_bytes(filter, batch * inH * inW);
     if (!bytes) return 1;
@@ -99,7 +97,7 @@ export function dsconv2d(call: usize): i32 {
   plan.scales = image + load<usize>(image, I_SCALES);
   plan.starts = image + load<usize>(image, I_STARTS);
   plan.sums = plan.kb ? image + load<usize>(image, I_SUMS) : 0;
-  const status = runConv(plan);
+  const status = runConv(plan, call, subsampled);
   free(own);
   return roundOutput(call, status);
 }
@@ -151,5 +149,5 @@ export function conv2d(call: usize): i32 {
   plan.ks = 0;
   plan.kb = 0;
   rawRows(call);
-  return roundOutput(call, runConv(plan));
+  return roundOutput(call, runConv(plan, call, false));
 }

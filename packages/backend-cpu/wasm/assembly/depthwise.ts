@@ -7,8 +7,10 @@ import {
 } from './call';
 import { padded32, unpackDepthwise } from './depthwise-pack';
 import { activation, alpha, setActivation } from './epilogue';
+import { DEPTHWISE, arg, setArg } from './job-kinds';
 import { F_OUT, F_PER_BLOCK, F_SCALES, F_TAPS, MAGIC_DW } from './layout';
 import { PRELU, RELU, activate4, ceilDiv, madd, relu4, storeLanes } from './math';
+import { partBegin, partsOf, runJob, threadsFor } from './threads';
 
 /** Of the running call: floats [out] or 0. */
 let scale: usize = 0, bias: usize = 0, residual: usize = 0, alphas: usize = 0, out: usize = 0;
@@ -106,7 +108,29 @@ function pixels4of3(x: usize, w: usize, y: usize, n: i32, rows: i32, rowStep: us
 }
 
 /** x: [batch, inH, inW, n] f32; w: f32 [taps], `line` bytes from tap to tap; y: [batch, outH, outW, n]. */
-function run(x: usize, w: usize, y: usize, n: i32, line: usize): void {
+function run(call: usize, x: usize, w: usize, y: usize, n: i32, line: usize): void {
+  setArg(0, call);
+  setArg(1, x);
+  setArg(2, w);
+  setArg(3, y);
+  setArg(4, n);
+  setArg(5, line);
+  setArg(6, scale);
+  // Four to a multiply-accumulate: a load for each.
+  const threads = threadsFor(<u64>batch * outH * outW * n * (kh * kw) << 2);
+  runJob(DEPTHWISE, partsOf(batch * outH, 1, threads), threads);
+}
+
+/** In a helper: what the caller's instance knows from the call. */
+export function beginDepthwise(): void {
+  prepare(arg<usize>(0));
+  scale = arg<usize>(6);
+}
+
+/** Rows of outputs. */
+export function depthwisePart(part: i32, parts: i32): void {
+  const x = arg<usize>(1), w = arg<usize>(2), n = arg<i32>(4), line = arg<usize>(5);
+  const begin = partBegin(part, parts, batch * outH, 1), end = partBegin(part + 1, parts, batch * outH, 1);
   const pixel = <usize>n << 2;
   const colStep = <usize>dilationW * pixel, rowStep = <usize>(dilationH * inW) * pixel, step = <usize>strideW * pixel;
   const wRow = line * kw, three = kw == 3 && strideW == 1 && dilationW == 1;
@@ -114,29 +138,29 @@ function run(x: usize, w: usize, y: usize, n: i32, line: usize): void {
   const inner0 = min(outW, padLeft > 0 ? ceilDiv(padLeft, strideW) : 0);
   const last = inW - 1 - (kw - 1) * dilationW + padLeft;
   const inner1 = last < 0 ? 0 : min(outW, last / strideW + 1);
-  for (let b = 0; b < batch; b++) {
-    for (let oy = 0; oy < outH; oy++) {
-      const iy = oy * strideH - padTop;
-      const r0 = iy < 0 ? min(kh, ceilDiv(-iy, dilationH)) : 0;
-      const r1 = iy >= inH ? r0 : max(r0, min(kh, ceilDiv(inH - iy, dilationH)));
-      // Unsigned wrap-around of negative offsets cancels: every address read is inside x.
-      const rowX = x + <usize>((b * inH + iy + r0 * dilationH) * inW) * pixel, rowW = w + <usize>r0 * wRow;
-      for (let ox = 0; ox < outW; ) {
-        const ix = ox * strideW - padLeft;
-        if (ox >= inner0 && ox + 4 <= inner1) {
-          const from = rowX + <usize>ix * pixel;
-          if (three) pixels4of3(from, rowW, y, n, r1 - r0, rowStep, line);
-          else pixels4(from, rowW, y, n, step, r1 - r0, rowStep, colStep, line);
-          ox += 4;
-          y += 4 * pixel;
-          continue;
-        }
-        const s0 = ix < 0 ? min(kw, ceilDiv(-ix, dilationW)) : 0;
-        const s1 = ix >= inW ? s0 : max(s0, min(kw, ceilDiv(inW - ix, dilationW)));
-        pixels1(rowX + <usize>(ix + s0 * dilationW) * pixel, rowW + <usize>s0 * line, y, n, r1 - r0, s1 - s0, rowStep, colStep, line, wRow);
-        ox++;
-        y += pixel;
+  let y = arg<usize>(3) + <usize>(begin * outW) * pixel;
+  for (let row = begin; row < end; row++) {
+    const b = row / outH, oy = row % outH;
+    const iy = oy * strideH - padTop;
+    const r0 = iy < 0 ? min(kh, ceilDiv(-iy, dilationH)) : 0;
+    const r1 = iy >= inH ? r0 : max(r0, min(kh, ceilDiv(inH - iy, dilationH)));
+    // Unsigned wrap-around of negative offsets cancels: every address read is inside x.
+    const rowX = x + <usize>((b * inH + iy + r0 * dilationH) * inW) * pixel, rowW = w + <usize>r0 * wRow;
+    for (let ox = 0; ox < outW; ) {
+      const ix = ox * strideW - padLeft;
+      if (ox >= inner0 && ox + 4 <= inner1) {
+        const from = rowX + <usize>ix * pixel;
+        if (three) pixels4of3(from, rowW, y, n, r1 - r0, rowStep, line);
+        else pixels4(from, rowW, y, n, step, r1 - r0, rowStep, colStep, line);
+        ox += 4;
+        y += 4 * pixel;
+        continue;
       }
+      const s0 = ix < 0 ? min(kw, ceilDiv(-ix, dilationW)) : 0;
+      const s1 = ix >= inW ? s0 : max(s0, min(kw, ceilDiv(inW - ix, dilationW)));
+      pixels1(rowX + <usize>(ix + s0 * dilationW) * pixel, rowW + <usize>s0 * line, y, n, r1 - r0, s1 - s0, rowStep, colStep, line, wRow);
+      ox++;
+      y += pixel;
     }
   }
 }
@@ -182,7 +206,7 @@ function finishCall(call: usize, w: usize, line: usize, mantissa: i32): i32 {
       bfp_round(x, copy, <i32>count, inC, 1, load<i32>(call, C_BLOCK), mantissa);
     }
   }
-  run(copy ? copy : x, w, out, n, line);
+  run(call, copy ? copy : x, w, out, n, line);
   free(copy);
   const outMantissa = load<i32>(call, C_OUT_MANTISSA);
   if (!outMantissa) return 0;

@@ -1,6 +1,6 @@
-/** The fused end of a tile: y = activation(ACC * scale + bias + residual), rows and channels clipped. */
+/** The fused end of a tile: y = activation(acc * scale + bias + residual), rows and channels clipped. */
 import { PRELU, RELU, activate4, relu4, storeLanes } from './math';
-import { ACC } from './scratch';
+import { accAddress } from './memory-map';
 
 /** Set by each kernel call; constant while its tiles run. */
 export let activation: i32 = 0;
@@ -34,7 +34,8 @@ export function writeTile(
     l1 = v128.load(alphas, 16);
   }
   const simple = activation <= RELU;
-  for (let acc = ACC, end = ACC + (<usize>rows << 5); acc < end; acc += 32) {
+  let acc = accAddress();
+  for (const end = acc + (<usize>rows << 5); acc < end; acc += 32) {
     let v0 = f32x4.add(f32x4.mul(v128.load(acc), s0), b0);
     let v1 = f32x4.add(f32x4.mul(v128.load(acc, 16), s1), b1);
     if (channels == 8) {
@@ -72,8 +73,9 @@ export function writeTile(
  * its first operand.
  */
 export function writeWhole(y: usize, ldy: usize, cs: usize, bias: usize, residual: usize, floor: v128): void {
-  let v0 = v128.load(ACC), v1 = v128.load(ACC, 16), v2 = v128.load(ACC, 32), v3 = v128.load(ACC, 48);
-  let v4 = v128.load(ACC, 64), v5 = v128.load(ACC, 80), v6 = v128.load(ACC, 96), v7 = v128.load(ACC, 112);
+  const acc = accAddress();
+  let v0 = v128.load(acc), v1 = v128.load(acc, 16), v2 = v128.load(acc, 32), v3 = v128.load(acc, 48);
+  let v4 = v128.load(acc, 64), v5 = v128.load(acc, 80), v6 = v128.load(acc, 96), v7 = v128.load(acc, 112);
   if (cs) {
     const s0 = v128.load(cs), s1 = v128.load(cs, 16);
     v0 = f32x4.mul(v0, s0); v1 = f32x4.mul(v1, s1); v2 = f32x4.mul(v2, s0); v3 = f32x4.mul(v3, s1);

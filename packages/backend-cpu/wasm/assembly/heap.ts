@@ -8,12 +8,13 @@
  * between top and the end of the memory is free and has no header. The last SLACK bytes of the memory are never given
  * away, so that kernels may read (not write) up to SLACK bytes beyond the end of any block.
  */
+import { HEADS as heads } from './memory-map';
+
 const HEADER: usize = 16;
 const MIN_BLOCK: usize = 32;
 const SLACK: u64 = 256;
 const CLASSES: i32 = 32;
 
-const heads = memory.data(CLASSES * 4, 16);
 const BASE: usize = (__heap_base + 15) & ~15;
 let top: usize = BASE;
 let lastSize: usize = 0;

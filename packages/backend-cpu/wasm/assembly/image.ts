@@ -4,11 +4,13 @@
  * Rows are followed by zero rows up to a multiple of 4 and at least one: row number `pixels` is what padding taps point to,
  * with scale 0. Scales, starts and sums are interleaved by 4 pixels, [ceil][entry][4], as a row tile reads them.
  */
-import { bfp_round, lastSum, maxBits, quantizeI16, quantizeI8 } from './bfp';
+import { lastSum, maxBits, quantizeI16, quantizeI8, roundRows } from './bfp';
+import { QUANTIZE, arg, setArg } from './job-kinds';
+import { partBegin, partsOf, runJob, threadsFor } from './threads';
 import { ceilDiv, round4 } from './math';
 import {
   F_BLOCK, F_DEPTH, F_GROUPS, F_SHIFT, F_STORAGE, HEADER_BYTES, I_BYTES, I_KIND, I_MANTISSA, I_PIXELS, I_ROWS, I_SCALES,
-  I_STARTS, I_STRIDE, I_SUMS, MAGIC_DS, MAGIC_IMAGE, ROW_F32, ROW_I16, ROW_I8, align16, blocksOf, paddedDepth, rowFormat,
+  I_STARTS, I_STRIDE, I_SUMS, MAGIC_DS, MAGIC_IMAGE, ROW_F32, ROW_I16, ROW_I8, TILE_R, align16, blocksOf, paddedDepth, rowFormat,
   segmentDepths, segmentsOf, sumsAreExact,
 } from './layout';
 
@@ -75,15 +77,39 @@ export function bfp_quantize(
   const pixels = batch * h * w;
   layImage(filter, pixels, image);
   store<u32>(image, mantissa, I_MANTISSA);
-  let pixel = 0;
-  for (let n = 0; n < batch; n++) {
-    for (let r = 0; r < height; r += strideH) {
-      const row = x + (<usize>(n * height + r) * width * channels << 2);
-      pixel = quantizeRow(filter, image, pixel, row, w, <usize>(channels * strideW) << 2, mantissa);
-    }
-  }
+  const threads = threadsFor(<u64>pixels * channels << 4);
+  setArg(0, filter);
+  setArg(1, x);
+  setArg(2, image);
+  setArg(3, pixels);
+  setArg(4, height);
+  setArg(5, width);
+  setArg(6, channels);
+  setArg(7, strideH);
+  setArg(8, strideW);
+  setArg(9, mantissa);
+  runJob(QUANTIZE, partsOf(pixels, TILE_R, threads), threads);
   zeroRows(image, pixels, filter);
   return 0;
+}
+
+/** Whole row tiles, since their tables are interleaved. */
+export function quantizePart(part: i32, parts: i32): void {
+  const filter = arg<usize>(0), x = arg<usize>(1), image = arg<usize>(2), pixels = arg<i32>(3), mantissa = arg<i32>(9);
+  const height = arg<i32>(4), width = arg<i32>(5), channels = arg<i32>(6), strideH = arg<i32>(7), strideW = arg<i32>(8);
+  let pixel = partBegin(part, parts, pixels, TILE_R);
+  const end = partBegin(part + 1, parts, pixels, TILE_R);
+  const bytes = <usize>channels << 2;
+  if (strideH == 1 && strideW == 1) {
+    quantizeRow(filter, image, pixel, x + <usize>pixel * bytes, end - pixel, bytes, mantissa);
+    return;
+  }
+  const h = ceilDiv(height, strideH), w = ceilDiv(width, strideW);
+  while (pixel < end) {
+    const column = pixel % w, line = pixel / w;
+    const from = ((line / h) * height + (line % h) * strideH) * width + column * strideW;
+    pixel = quantizeRow(filter, image, pixel, x + <usize>from * bytes, min(end - pixel, w - column), bytes * strideW, mantissa);
+  }
 }
 
 /** `count` pixels, `step` bytes apart in x, to the image's pixels from `pixel` on. Returns the next pixel. */
@@ -95,7 +121,7 @@ function quantizeRow(filter: usize, image: usize, pixel: i32, x: usize, count: i
     for (let p = 0; p < count; p++, pixel++, x += step) {
       const to = rows + <usize>pixel * stride;
       memory.copy(to, x, stride);
-      bfp_round(to, to, 1, depth * groups, groups, block, mantissa);
+      roundRows(to, to, groups, depth, block, mantissa);
     }
     return pixel;
   }

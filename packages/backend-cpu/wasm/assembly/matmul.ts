@@ -4,17 +4,20 @@
  */
 import { alloc, free } from './heap';
 import { setActivation, writeTile } from './epilogue';
+import { MATMUL, MATMUL_PACK, MATMUL_VECTOR, arg, setArg } from './job-kinds';
 import { TILE_C } from './layout';
 import { PRELU, activate4, ceilDiv, madd, round4, storeLanes } from './math';
 import { packScales } from './pack';
+import { PARTS_PER_THREAD, partBegin, partsOf, runJob, threadsFor } from './threads';
 import { tileFloat } from './tile-float';
 
 /** Rows of a over which one panel of b is used before the next. */
 const CHUNK: i32 = 64;
 
-/** b: [k][n], or [n][k] if transposed, to [n / 8][k][8] with zeros beyond n. */
-function packPanels(b: usize, dst: usize, k: i32, n: i32, transposed: bool): void {
-  for (let o = 0; o < n; o += TILE_C) {
+/** Columns begin .. end - 1 of b, [k][n], or [n][k] if transposed, to [n / 8][k][8] with zeros beyond n. begin: a multiple of 8. */
+function packPanels(b: usize, panels: usize, k: i32, n: i32, transposed: bool, begin: i32, end: i32): void {
+  let dst = panels + (<usize>begin * k << 2);
+  for (let o = begin; o < end; o += TILE_C) {
     const whole = o + TILE_C <= n;
     let i = 0;
     if (whole && !transposed) {
@@ -71,10 +74,9 @@ function packRows(a: usize, dst: usize, first: i32, m: i32, k: i32, transposed: 
   }
 }
 
-/** y[n] = a[k] · b[k][n]; step: bytes from one a to the next. */
-function vectorTimesMatrix(a: usize, step: usize, b: usize, y: usize, k: i32, n: i32): void {
-  const ldb = <usize>n << 2;
-  memory.fill(y, 0, ldb);
+/** y[n] = a[k] · b[k][n], `ldb` bytes from row to row of b; step: bytes from one a to the next. */
+function vectorTimesMatrix(a: usize, step: usize, b: usize, ldb: usize, y: usize, k: i32, n: i32): void {
+  memory.fill(y, 0, <usize>n << 2);
   let i = 0;
   for (; i + 8 <= k; i += 8) {
     const half = a + 4 * step;
@@ -102,7 +104,7 @@ function vectorTimesMatrix(a: usize, step: usize, b: usize, y: usize, k: i32, n:
   }
   for (; i < k; i++) {
     const a0 = f32.load(a);
-    for (let o: usize = 0; o < ldb; o += 4) f32.store(y + o, f32.load(y + o) + a0 * f32.load(b + o));
+    for (let o: usize = 0, end = <usize>n << 2; o < end; o += 4) f32.store(y + o, f32.load(y + o) + a0 * f32.load(b + o));
     a += step;
     b += ldb;
   }
@@ -140,6 +142,13 @@ function finishRow(y: usize, n: i32, bias: usize, kind: i32, alpha: f32, alphas:
   }
 }
 
+/** Words of a matmul's job. */
+const M_A: i32 = 0, M_B: i32 = 1, M_Y: i32 = 2, M_M: i32 = 3, M_K: i32 = 4, M_N: i32 = 5, M_TRANSPOSE_A: i32 = 6, M_TRANSPOSE_B: i32 = 7;
+const M_BIAS: i32 = 8, M_ACTIVATION: i32 = 9, M_ALPHA: i32 = 10, M_ALPHAS: i32 = 11, M_PANELS: i32 = 12, M_ROWS: i32 = 13, M_SPLITS: i32 = 14;
+
+/** Columns of a part where there are fewer rows than a tile has. */
+const VECTOR_COLUMNS: i32 = 64;
+
 export function matmul(
   a: usize, b: usize, y: usize, batch: i32, m: i32, k: i32, n: i32, transposeA: i32, transposeB: i32, aStride: i32, bStride: i32,
   bias: usize, activation: i32, alpha: f32, alphas: usize,
@@ -147,19 +156,29 @@ export function matmul(
   if (batch < 0 || m < 0 || k < 0 || n < 0 || activation < 0 || activation > PRELU || (activation == PRELU && !alphas)) return 2;
   if (m == 0 || n == 0) return 0;
   const ldy = <usize>n << 2;
+  setArg(M_M, m);
+  setArg(M_K, k);
+  setArg(M_N, n);
+  setArg(M_TRANSPOSE_A, transposeA);
+  setArg(M_TRANSPOSE_B, transposeB);
+  setArg(M_BIAS, bias);
+  setArg(M_ACTIVATION, activation);
+  setArg(M_ALPHA, alpha);
+  setArg(M_ALPHAS, alphas);
   if (m < 4) {
     const rowCopy = transposeA && transposeB ? alloc(<usize>max(k, 1) << 2) : 0;
     if (transposeA && transposeB && !rowCopy) return 1;
+    setArg(M_PANELS, rowCopy);
+    // b is read once for each row: four to a multiply-accumulate.
+    const threads = threadsFor(<u64>k * n << 2);
     for (let t = 0; t < batch; t++) {
+      setArg(M_B, b);
       for (let r = 0; r < m; r++) {
-        const at = transposeA ? r : r * k, apart = transposeA ? m : 1;
-        const row = a + (<usize>at << 2), step = <usize>apart << 2;
-        if (!transposeB) vectorTimesMatrix(row, step, b, y, k, n);
-        else {
-          for (let i: usize = 0; rowCopy && i < <usize>k; i++) store<u32>(rowCopy + (i << 2), load<u32>(row + i * step));
-          vectorTimesTransposed(rowCopy ? rowCopy : row, b, y, k, n);
-        }
-        if (bias || activation) finishRow(y, n, bias, activation, alpha, alphas);
+        const row = a + (<usize>(transposeA ? r : r * k) << 2);
+        for (let i: usize = 0; rowCopy && i < <usize>k; i++) store<u32>(rowCopy + (i << 2), load<u32>(row + (i * m << 2)));
+        setArg(M_A, rowCopy ? rowCopy : row);
+        setArg(M_Y, y);
+        runJob(MATMUL_VECTOR, partsOf(n, VECTOR_COLUMNS, threads), threads);
         y += ldy;
       }
       a += <usize>aStride << 2;
@@ -173,28 +192,67 @@ export function matmul(
   const copied = transposeA ? round4(m) : 4, rowsBytes = <usize>copied * k << 2;
   const panels = alloc(<usize>tiles * panel + rowsBytes + 16);
   if (!panels) return 1;
-  const rows = panels + <usize>tiles * panel, lda = <usize>k << 2;
+  const rows = panels + <usize>tiles * panel;
   setActivation(activation, alpha);
+  setArg(M_PANELS, panels);
+  setArg(M_ROWS, rows);
+  const packing = threadsFor(<u64>k * n << 4), threads = threadsFor(<u64>m * k * n);
+  const chunks = ceilDiv(m, CHUNK), splits = threads == 1 ? 1 : min(tiles, ceilDiv(threads * PARTS_PER_THREAD, chunks));
+  setArg(M_SPLITS, splits);
   for (let t = 0; t < batch; t++) {
-    if (t == 0 || bStride) packPanels(b, panels, k, n, transposeB != 0);
+    setArg(M_A, a);
+    setArg(M_B, b);
+    setArg(M_Y, y);
+    if (t == 0 || bStride) runJob(MATMUL_PACK, partsOf(n, TILE_C, packing), packing);
     const full = transposeA ? 0 : m & ~3;
     if (full < m && (t == 0 || aStride)) {
       for (let i = full; i < m; i += 4) packRows(a, rows + (<usize>(i - full) * k << 2), i, m, k, transposeA != 0);
     }
-    for (let first = 0; first < m; first += CHUNK) {
-      const end = min(m, first + CHUNK);
-      for (let o = 0; o < n; o += TILE_C) {
-        const at = <usize>o << 2, tile = panels + <usize>(o >> 3) * panel;
-        for (let i = first; i < end; i += 4) {
-          tileFloat(i < full ? a + <usize>i * lda : rows + <usize>(i - full) * lda, lda, tile, k);
-          writeTile(y + <usize>i * ldy + at, ldy, min(4, m - i), min(TILE_C, n - o), 0, bias ? bias + at : 0, 0, alphas + at);
-        }
-      }
-    }
+    runJob(MATMUL, chunks * splits, threads);
     a += <usize>aStride << 2;
     b += <usize>bStride << 2;
     y += <usize>m * ldy;
   }
   free(panels);
   return 0;
+}
+
+/** In a helper: what the caller's instance knows from the call. */
+export function beginMatmul(): void { setActivation(arg<i32>(M_ACTIVATION), arg<f32>(M_ALPHA)); }
+
+/** One row of y, some of its columns. */
+export function vectorPart(part: i32, parts: i32): void {
+  const k = arg<i32>(M_K), all = arg<i32>(M_N), activation = arg<i32>(M_ACTIVATION), alphas = arg<usize>(M_ALPHAS);
+  const begin = partBegin(part, parts, all, VECTOR_COLUMNS), n = partBegin(part + 1, parts, all, VECTOR_COLUMNS) - begin;
+  const at = <usize>begin << 2, y = arg<usize>(M_Y) + at;
+  if (arg<i32>(M_TRANSPOSE_B)) {
+    vectorTimesTransposed(arg<usize>(M_A), arg<usize>(M_B) + at * k, y, k, n);
+  } else {
+    const apart = arg<i32>(M_TRANSPOSE_A) ? arg<i32>(M_M) : 1, step = <usize>apart << 2;
+    vectorTimesMatrix(arg<usize>(M_A), step, arg<usize>(M_B) + at, <usize>all << 2, y, k, n);
+  }
+  const bias = arg<usize>(M_BIAS);
+  if (bias || activation) finishRow(y, n, bias ? bias + at : 0, activation, arg<f32>(M_ALPHA), alphas + at);
+}
+
+export function packPart(part: i32, parts: i32): void {
+  const n = arg<i32>(M_N);
+  const begin = partBegin(part, parts, n, TILE_C), end = partBegin(part + 1, parts, n, TILE_C);
+  packPanels(arg<usize>(M_B), arg<usize>(M_PANELS), arg<i32>(M_K), n, arg<i32>(M_TRANSPOSE_B) != 0, begin, end);
+}
+
+/** A chunk of rows of y, some of its columns. */
+export function matmulPart(part: i32, parts: i32): void {
+  const m = arg<i32>(M_M), k = arg<i32>(M_K), n = arg<i32>(M_N), splits = arg<i32>(M_SPLITS), panels = arg<usize>(M_PANELS);
+  const first = (part / splits) * CHUNK, split = part % splits;
+  const end = min(m, first + CHUNK), full = arg<i32>(M_TRANSPOSE_A) ? 0 : m & ~3;
+  const a = arg<usize>(M_A), y = arg<usize>(M_Y), rows = arg<usize>(M_ROWS), bias = arg<usize>(M_BIAS), alphas = arg<usize>(M_ALPHAS);
+  const ldy = <usize>n << 2, lda = <usize>k << 2, panel = <usize>k << 5;
+  for (let o = partBegin(split, splits, n, TILE_C), oEnd = partBegin(split + 1, splits, n, TILE_C); o < oEnd; o += TILE_C) {
+    const at = <usize>o << 2, tile = panels + <usize>(o >> 3) * panel;
+    for (let i = first; i < end; i += 4) {
+      tileFloat(i < full ? a + <usize>i * lda : rows + <usize>(i - full) * lda, lda, tile, k);
+      writeTile(y + <usize>i * ldy + at, ldy, min(4, m - i), min(TILE_C, n - o), 0, bias ? bias + at : 0, 0, alphas + at);
+    }
+  }
 }

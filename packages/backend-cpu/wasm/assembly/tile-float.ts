@@ -1,8 +1,8 @@
 /**
- * float_4x8: 4 rows * 8 columns of a float32 product, all sums in registers. panel: [k][8]. Writes the 4 * 8 floats at ACC.
+ * float_4x8: 4 rows * 8 columns of a float32 product, all sums in registers. panel: [k][8]. Writes the 4 * 8 sums at accAddress.
  */
 import { madd } from './math';
-import { ACC } from './scratch';
+import { accAddress } from './memory-map';
 
 export function tileFloat(a: usize, lda: usize, panel: usize, depth: i32): void {
   let a0 = a, a1 = a0 + lda, a2 = a1 + lda, a3 = a2 + lda;
@@ -27,8 +27,9 @@ export function tileFloat(a: usize, lda: usize, panel: usize, depth: i32): void 
     a3 += 4;
     panel += 32;
   }
-  v128.store(ACC, c00); v128.store(ACC, c01, 16);
-  v128.store(ACC, c10, 32); v128.store(ACC, c11, 48);
-  v128.store(ACC, c20, 64); v128.store(ACC, c21, 80);
-  v128.store(ACC, c30, 96); v128.store(ACC, c31, 112);
+  const acc = accAddress();
+  v128.store(acc, c00); v128.store(acc, c01, 16);
+  v128.store(acc, c10, 32); v128.store(acc, c11, 48);
+  v128.store(acc, c20, 64); v128.store(acc, c21, 80);
+  v128.store(acc, c30, 96); v128.store(acc, c31, 112);
 }

@@ -10,7 +10,7 @@
  * hand spill an accumulator, and the store and reload in the chain cost a third of the speed (README.md, "Measured").
  */
 import { flush, flushBias } from './tile-flush';
-import { INT } from './scratch';
+import { intAddress } from './memory-map';
 
 /** Segment table entry: steps of 4 depths | kind << 16. */
 export const SEG_ONLY: i32 = 0;
@@ -29,7 +29,7 @@ export const SEG_LAST: i32 = 3;
 /**
  * a, lda: first pixel's row, bytes to the next. starts, scales, sums: [segment or block][4 pixels]; sums 0 if no shift bias.
  * panel: unpackU8's. table: nseg entries. ks: [block][8] or 0 for one scale per channel. kb: [block][8] if sums.
- * Writes the 4 * 8 floats at ACC (row-major, 8 channels a row), unless there are no segments.
+ * Writes the 4 * 8 floats at accAddress (row-major, 8 channels a row), unless there are no segments.
  */
 export function tileI8(
   a: usize, lda: usize, starts: usize, scales: usize, sums: usize, panel: usize, table: usize, nseg: i32, ks: usize,
@@ -71,24 +71,25 @@ export function tileI8(
     c30 = pair(c30); c31 = pair(c31);
     const kind = entry >> 16;
     if (kind != SEG_ONLY) {
+      const int = intAddress();
       if (kind == SEG_FIRST) {
-        v128.store(INT, c00); v128.store(INT, c01, 16);
-        v128.store(INT, c10, 32); v128.store(INT, c11, 48);
-        v128.store(INT, c20, 64); v128.store(INT, c21, 80);
-        v128.store(INT, c30, 96); v128.store(INT, c31, 112);
+        v128.store(int, c00); v128.store(int, c01, 16);
+        v128.store(int, c10, 32); v128.store(int, c11, 48);
+        v128.store(int, c20, 64); v128.store(int, c21, 80);
+        v128.store(int, c30, 96); v128.store(int, c31, 112);
         continue;
       }
       if (kind == SEG_MIDDLE) {
-        addTo(INT, 0, c00); addTo(INT, 16, c01);
-        addTo(INT, 32, c10); addTo(INT, 48, c11);
-        addTo(INT, 64, c20); addTo(INT, 80, c21);
-        addTo(INT, 96, c30); addTo(INT, 112, c31);
+        addTo(int, 0, c00); addTo(int, 16, c01);
+        addTo(int, 32, c10); addTo(int, 48, c11);
+        addTo(int, 64, c20); addTo(int, 80, c21);
+        addTo(int, 96, c30); addTo(int, 112, c31);
         continue;
       }
-      c00 = i32x4.add(c00, v128.load(INT)); c01 = i32x4.add(c01, v128.load(INT, 16));
-      c10 = i32x4.add(c10, v128.load(INT, 32)); c11 = i32x4.add(c11, v128.load(INT, 48));
-      c20 = i32x4.add(c20, v128.load(INT, 64)); c21 = i32x4.add(c21, v128.load(INT, 80));
-      c30 = i32x4.add(c30, v128.load(INT, 96)); c31 = i32x4.add(c31, v128.load(INT, 112));
+      c00 = i32x4.add(c00, v128.load(int)); c01 = i32x4.add(c01, v128.load(int, 16));
+      c10 = i32x4.add(c10, v128.load(int, 32)); c11 = i32x4.add(c11, v128.load(int, 48));
+      c20 = i32x4.add(c20, v128.load(int, 64)); c21 = i32x4.add(c21, v128.load(int, 80));
+      c30 = i32x4.add(c30, v128.load(int, 96)); c31 = i32x4.add(c31, v128.load(int, 112));
     }
     flush(c00, c01, c10, c11, c20, c21, c30, c31, scales, ks, fresh);
     fresh = false;

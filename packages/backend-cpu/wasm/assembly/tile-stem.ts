@@ -4,17 +4,18 @@
  * times one power of two, so that sum is P * scale exactly and the result has the float terms of NUMERICS §4 and no more.
  */
 import { madd } from './math';
-import { ACC } from './scratch';
+import { accAddress } from './memory-map';
 
-/** blocks: table of block lengths (low 16 bits); three: all of them are 3 (RGB). Writes ACC. Reads 4 bytes beyond each row. */
+/** blocks: table of block lengths (low 16 bits); three: all of them are 3 (RGB). Writes the sums at accAddress. Reads 4 bytes beyond each row. */
 export function tileStem(a: usize, lda: usize, panel: usize, table: usize, nblocks: i32, three: bool): void {
+  const acc = accAddress();
   if (three) {
-    threeDeep(a, lda, panel, nblocks, ACC);
-    threeDeep(a + 2 * lda, lda, panel, nblocks, ACC + 64);
+    threeDeep(a, lda, panel, nblocks, acc);
+    threeDeep(a + 2 * lda, lda, panel, nblocks, acc + 64);
     return;
   }
-  anyDepth(a, lda, panel, table, nblocks, ACC);
-  anyDepth(a, lda, panel + 16, table, nblocks, ACC + 16);
+  anyDepth(a, lda, panel, table, nblocks, acc);
+  anyDepth(a, lda, panel + 16, table, nblocks, acc + 16);
 }
 
 /**

@@ -1,0 +1,3 @@
+/** dsconv-simd-threads.wasm: the same source compiled with threads (ASC_FEATURE_THREADS), for instances that share a memory. */
+export * from './index-simd';
+export { serve } from './threads';
