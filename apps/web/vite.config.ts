@@ -32,11 +32,19 @@ function pageFiles(): Plugin {
   };
 }
 
+/** Browsers share memory, which threads need, only with pages that nothing of another origin can look into. */
+const headers = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
 export default defineConfig({
   // Works from any folder of a static host.
   base: './',
   plugins: [pageFiles()],
   worker: { format: 'es' },
+  server: { headers },
+  preview: { headers },
   build: {
     target: 'es2022',
     // TensorFlow.js alone is more; what counts is measured by bench/web.mjs.

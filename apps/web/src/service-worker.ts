@@ -1,4 +1,7 @@
-/** Keeps the page for times without a network: its own files as one version, weights of networks as they come. */
+/**
+ * Keeps the page for times without a network: its own files as one version, weights of networks as they come. Adds the headers that isolate it,
+ * which threads need and many hosts cannot send: from the second load on the page has them from here.
+ */
 const worker = self as unknown as ServiceWorkerGlobalScope;
 
 /** Filled in by the build: every file of the page, and a hash of them all. */
@@ -40,7 +43,18 @@ async function own(request: Request): Promise<Response> {
   const cache = await caches.open(PAGE_CACHE);
   const wanted = request.mode === 'navigate' ? './' : request;
   const found = await cache.match(wanted, { ignoreSearch: true, ignoreVary: true });
-  return found ?? fetch(request);
+  return isolated(found ?? (await fetch(request)));
+}
+
+/** For documents and the workers they start; elsewhere the headers mean nothing. */
+function isolated(response: Response): Response {
+  // Redirections and the like, which cannot be made anew.
+  if (response.status === 0) return response;
+  const { body, status, statusText } = response;
+  const headers = new Headers(response.headers);
+  headers.set('Cross-Origin-Opener-Policy', 'same-origin');
+  headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+  return new Response(body, { status, statusText, headers });
 }
 
 async function weights(request: Request): Promise<Response> {

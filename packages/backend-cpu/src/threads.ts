@@ -24,14 +24,17 @@ export async function setThreads(n: number): Promise<void> {
 
 /** Threads that a tier computes with now, or would if it were in use. Without one: the best tier that can run here. */
 export async function getThreads(tier?: CpuTier): Promise<number> {
-  return (await threadStatus(tier)).threads;
+  return (await statusOf(tier ?? (await bestTier()), false)).threads;
 }
 
-/** Threads of a tier, as {@link getThreads}, and why they are not as many as they should be. */
+/** Threads of a tier, as {@link getThreads} has them once those that are starting are there, and why they are not as many as they should be. */
 export async function threadStatus(tier?: CpuTier): Promise<ThreadStatus> {
-  const of = tier ?? (await bestTier());
-  if (of === 'js') return { threads: 1, reason: 'the js tier computes on the calling thread' };
-  if (of !== 'native') return await tierThreads(of);
+  return await statusOf(tier ?? (await bestTier()), true);
+}
+
+async function statusOf(tier: CpuTier, wait: boolean): Promise<ThreadStatus> {
+  if (tier === 'js') return { threads: 1, reason: 'the js tier computes on the calling thread' };
+  if (tier !== 'native') return await tierThreads(tier, wait);
   try {
     return { threads: (await loadNative()).getThreads(), reason: null };
   } catch (error) {

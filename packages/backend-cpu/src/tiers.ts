@@ -57,7 +57,7 @@ export async function tierStatus(tier: CpuTier): Promise<TierStatus> {
     }
     if (threadsAreMissing(tier) === null) await compileModule(`${tier}, threads`);
     else await compileModule(tier);
-    const { threads, reason } = await tierThreads(tier);
+    const { threads, reason } = await tierThreads(tier, true);
     const what = `${threads} thread${threads === 1 ? '' : 's'}`;
     return { tier, available: true, reason: reason ? `${what}: ${reason}` : what };
   } catch (error) {
@@ -73,10 +73,10 @@ function threadsAreMissing(tier: WasmTier): string | null {
   return onlyOther ? 'setWasmSource was given no module with threads' : (unshared.get(tier) ?? null);
 }
 
-/** Threads that a WebAssembly tier computes with, or would. */
-export async function tierThreads(tier: WasmTier): Promise<ThreadStatus> {
+/** Threads that a WebAssembly tier computes with, or would; `wait` for those that are starting. */
+export async function tierThreads(tier: WasmTier, wait: boolean): Promise<ThreadStatus> {
   const reason = threadsAreMissing(tier);
-  return reason === null ? await wasmThreadStatus(tier) : { threads: 1, reason };
+  return reason === null ? await wasmThreadStatus(tier, wait) : { threads: 1, reason };
 }
 
 /** Tiers for which no shared memory could be had, and why. */

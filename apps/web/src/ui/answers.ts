@@ -26,10 +26,12 @@ export function showRun(which: Which, run: Run): void {
 export function showTimes(which: Which, run: Run, timing: Timing | null): void {
   const steady = timing ? `${milliseconds(timing.median)}, median of ${timing.runs}` : 'measuring …';
   const plan = run.plan === 'compiled' ? 'a compiled plan' : run.plan;
+  const threads = timing?.threads ?? run.threads;
+  const by = [plan, run.tier, threads === null ? null : inThreads(threads)].filter((part) => part !== null);
   fillTerms(byId(`${which}-times`), [
     ['First run', `${milliseconds(run.firstMilliseconds)}, preparing included`],
     ['Then', steady],
-    ['By', run.tier === null ? plan : `${plan}, ${run.tier}`],
+    ['By', by.join(', ')],
   ]);
 }
 
@@ -57,6 +59,9 @@ export function inWords({ classes }: Run): string {
   const [best] = classes;
   return best ? `${best.label ?? `class ${best.index}`}, ${percent(best.probability)}` : 'no class';
 }
+
+/** In words. */
+export const inThreads = (count: number): string => `${count} thread${count === 1 ? '' : 's'}`;
 
 const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
 

@@ -3,6 +3,7 @@ import { bytes } from '@dsconv/converter/report';
 import { byId, element } from '../page/dom.js';
 import { BLOCK_SIZES, formOf, type Settings } from '../page/settings.js';
 import type { BackendChoice, NetworkChoice, NetworkInfo, StoredFile } from '../workers/api.js';
+import { inThreads } from './answers.js';
 
 const FIRST_FILE = { kind: 'file', index: 0 } as const;
 const OWN = { id: 'url', title: 'A file of your own, by its address' };
@@ -71,13 +72,20 @@ export class Controls {
       if (tiers.length > 0) select.append(element('optgroup', { label: 'One tier of a backend' }, ...tiers));
       select.value = chosen;
     }
-    const missing = choices.filter((choice) => !choice.available && !isTier(choice));
-    byId('backend-note').textContent = missing
-      .map(
-        ({ title, runs, reason }) =>
-          `${title} for ${runs === 'float' ? 'float' : 'DSConv'} is not offered: ${reason}.`,
-      )
-      .join(' ');
+    const whole = choices.filter((choice) => !isTier(choice));
+    const missing = whole.filter(({ available }) => !available);
+    const notes = missing.map(
+      ({ title, runs, reason }) =>
+        `${title} for ${runs === 'float' ? 'float' : 'DSConv'} is not offered: ${reason}.`,
+    );
+    for (const { threads } of whole) {
+      if (!threads?.reason) continue;
+      notes.push(`DSConv on the CPU has ${inThreads(threads.count)}: ${threads.reason}.`);
+      // The service worker, which is there from then on, adds what isolates the page.
+      if (!crossOriginIsolated && 'serviceWorker' in navigator)
+        notes.push('Once it is loaded again, this page isolates itself.');
+    }
+    byId('backend-note').textContent = notes.join(' ');
   }
 
   /** Puts the controls where the settings are. */

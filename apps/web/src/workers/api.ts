@@ -139,6 +139,15 @@ export interface BackendChoice {
   available: boolean;
   /** Why not, or what should be known about it. */
   reason: string | null;
+  /** Of backends that have some. */
+  threads: Threads | null;
+}
+
+/** Threads that a backend computes with. */
+export interface Threads {
+  count: number;
+  /** Why there are not as many as there should be, or null. */
+  reason: string | null;
 }
 
 export interface RunRequest {
@@ -150,6 +159,8 @@ export interface Run {
   classes: Classification[];
   /** Tier inside the backend, where it has some. */
   tier: string | null;
+  /** Threads at the time of this run, where the backend has some. */
+  threads: number | null;
   /** Milliseconds of this run, the picture already prepared. */
   milliseconds: number;
   /** Of the first run with this network on this backend, packing and compiling included. */
@@ -162,6 +173,8 @@ export interface Timing {
   /** Median milliseconds. */
   median: number;
   runs: number;
+  /** Threads at the end of it, where the backend has some. */
+  threads: number | null;
 }
 
 export interface RunnerApi {

@@ -1,7 +1,8 @@
 /** Which backends there are for the quantized and for the float network, and how to make one current. */
-import '@dsconv/backend-cpu';
+import { BACKEND_NAME as CPU, type CpuTier, getThreads, threadStatus } from '@dsconv/backend-cpu';
 import {
   BackendUnavailableError,
+  type DSConvBackend,
   getDSConvBackend,
   listDSConvBackends,
   type Support,
@@ -10,7 +11,7 @@ import {
 import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
 import { env, setBackend } from '@tensorflow/tfjs-core';
-import type { BackendChoice, Which } from './api.js';
+import type { BackendChoice, Threads, Which } from './api.js';
 
 /** Backends of TensorFlow.js that run the float network for comparison. */
 const FLOAT_BACKENDS: Readonly<Record<string, { title: string; load: () => Promise<unknown> }>> = {
@@ -25,7 +26,7 @@ const GPU = 'webgpu';
 /** The tier that no browser has. */
 const NATIVE = 'native';
 
-const DSCONV_TITLES: Readonly<Record<string, string>> = { 'dsconv-cpu': 'CPU', webgpu: 'WebGPU' };
+const DSCONV_TITLES: Readonly<Record<string, string>> = { [CPU]: 'CPU', webgpu: 'WebGPU' };
 
 let loading: Promise<unknown> | null = null;
 
@@ -44,24 +45,57 @@ export async function listBackends(): Promise<BackendChoice[]> {
     const backend = getDSConvBackend(name)!;
     const title = DSCONV_TITLES[name] ?? name;
     const support = await (name === GPU ? webGpuSupport() : backend.probe());
-    choices.push({ name, title, runs: 'quantized', ...availability(support) });
+    choices.push({ name, runs: 'quantized', ...availability(support), ...(await describe(title, backend)) });
     if (!backend.pinTier) continue;
     const tiers = (await backend.tiers()).filter(({ tier }) => tier !== NATIVE);
     for (const { tier, available, reason = null } of tiers) {
+      const threads = name === CPU && available ? await threadsOf(tier) : null;
       choices.push({
         name: `${name}/${tier}`,
-        title: `${title}: ${tier}`,
+        title: `${title}: ${tier}${inWords(threads)}`,
         runs: 'quantized',
         available,
         reason,
+        threads,
       });
     }
   }
   for (const [name, { title }] of Object.entries(FLOAT_BACKENDS)) {
     const support = name === GPU ? await webGpuSupport() : true;
-    choices.push({ name, title, runs: 'float', ...availability(support) });
+    choices.push({ name, title, runs: 'float', ...availability(support), threads: null });
   }
   return choices;
+}
+
+/** What a backend would run on if it were chosen; of the CPU that is its best tier, and how many threads that has. */
+async function describe(
+  title: string,
+  backend: DSConvBackend,
+): Promise<Pick<BackendChoice, 'title' | 'threads'>> {
+  if (backend.name !== CPU) return { title, threads: null };
+  const tier = backend.activeTier() ?? (await backend.tiers()).find(({ available }) => available)?.tier;
+  if (tier === undefined) return { title, threads: null };
+  const threads = await threadsOf(tier);
+  return {
+    title: `${title}, ${tier === 'js' ? 'JavaScript' : 'WebAssembly'}${inWords(threads)}`,
+    threads,
+  };
+}
+
+/** Null for a tier without threads. */
+async function threadsOf(tier: string): Promise<Threads | null> {
+  if (tier === 'js') return null;
+  const { threads, reason } = await threadStatus(tier as CpuTier);
+  return { count: threads, reason };
+}
+
+const inWords = (threads: Threads | null): string =>
+  threads ? ` (${threads.count} thread${threads.count === 1 ? '' : 's'})` : '';
+
+/** Threads that a tier of a backend computes with at present, or null where it has none. */
+export async function threadsInUse(backend: string, tier: string | null): Promise<number | null> {
+  if (tier === null || tier === 'js' || backend.split('/')[0] !== CPU) return null;
+  return await getThreads(tier as CpuTier);
 }
 
 function availability(support: Support): Pick<BackendChoice, 'available' | 'reason'> {

@@ -9,7 +9,7 @@ import {
   writeNetwork,
 } from '@dsconv/models';
 import type { NetworkChoice, Run, RunnerApi, RunRequest, Timing } from './api.js';
-import { listBackends } from './backends.js';
+import { listBackends, threadsInUse } from './backends.js';
 import { serve } from './channel.js';
 import { decodePicture } from './pictures.js';
 import { sessionsOf, startAfresh } from './sessions.js';
@@ -96,21 +96,25 @@ async function run({ which, backend }: RunRequest): Promise<Run> {
     .sort((a, b) => probabilities[b]! - probabilities[a]!)
     .slice(0, 5)
     .map((index) => ({ index, label: labels[index] ?? null, probability: probabilities[index]! }));
-  return { ...run, classes };
+  return { ...run, classes, threads: await threadsInUse(backend, run.tier) };
 }
 
 async function time({ which, backend }: RunRequest): Promise<Timing> {
   const times: number[] = [];
+  let tier: string | null = null;
   const started = performance.now();
   const before = chosen;
   while (times.length < MOST_RUNS && performance.now() - started < MOST_MILLISECONDS) {
-    times.push((await sessionsOf(which).run(backend, picture())).milliseconds);
+    const run = await sessionsOf(which).run(backend, picture());
+    times.push(run.milliseconds);
+    tier = run.tier;
     // A message can come in only when the event loop turns.
     await new Promise((resolve) => setTimeout(resolve));
     if (chosen !== before || (waiting > 1 && times.length >= LEAST_RUNS)) break;
   }
   times.sort((a, b) => a - b);
-  return { median: times[times.length >> 1]!, runs: times.length };
+  const threads = await threadsInUse(backend, tier);
+  return { median: times[times.length >> 1]!, runs: times.length, threads };
 }
 
 function picture(): RawImage {

@@ -39,7 +39,7 @@ class Sessions {
   async run(
     backend: string,
     picture: RawImage,
-  ): Promise<Omit<Run, 'classes'> & { probabilities: Float32Array }> {
+  ): Promise<Omit<Run, 'classes' | 'threads'> & { probabilities: Float32Array }> {
     const tier = await useBackend(this.which, backend);
     const known = this.sessions.get(backend);
     const network = known?.network ?? (await this.read());

@@ -101,6 +101,13 @@ export class Helpers {
     }
   }
 
+  /** Resolves when no helper is starting or leaving. The process lives at least until then. */
+  async settle(): Promise<void> {
+    this.hold(1);
+    await this.changes;
+    this.hold(-1);
+  }
+
   /** Ends all helpers at once; no kernel may be running. */
   dispose(): void {
     this.disposed = true;

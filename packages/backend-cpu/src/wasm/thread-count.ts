@@ -15,8 +15,8 @@ export interface ThreadStatus {
 }
 
 let chosen: number | null = null;
-/** Of all modules that live, by tier. */
-const pools = new Map<Helpers, string>();
+/** Of all modules that live: the tier, and when the first helpers were asked for. */
+const pools = new Map<Helpers, { tier: string; begun: Promise<void> }>();
 
 /** What was chosen, else as many as this process may use, or the browser says that the machine has. */
 async function threadsWanted(): Promise<number> {
@@ -27,8 +27,8 @@ async function threadsWanted(): Promise<number> {
 
 /** Lets a module of a tier have helpers, now and whenever the number changes, until `removeHelpers`. */
 export function addHelpers(tier: string, helpers: Helpers): void {
-  pools.set(helpers, tier);
-  threadsWanted().then((threads) => helpers.resize(threads, false));
+  const begun = threadsWanted().then((threads) => void helpers.resize(threads, false));
+  pools.set(helpers, { tier, begun });
 }
 
 export function removeHelpers(helpers: Helpers): void {
@@ -42,11 +42,17 @@ export async function setWasmThreads(threads: number): Promise<void> {
   await Promise.all([...pools.keys()].map((helpers) => helpers.resize(threads, true)));
 }
 
-/** Of the module of a tier that was made last; without one, what it would be. */
-export async function wasmThreadStatus(tier: string): Promise<ThreadStatus> {
+/**
+ * Of the module of a tier that was made last; without one, what it would be.
+ *
+ * @param wait for helpers that are starting
+ */
+export async function wasmThreadStatus(tier: string, wait: boolean): Promise<ThreadStatus> {
   const wanted = await threadsWanted();
-  const [helpers] = [...pools.keys()].reverse().filter((one) => pools.get(one) === tier);
-  if (!helpers) return { threads: wanted, reason: null };
+  const [found] = [...pools].reverse().filter(([, pool]) => pool.tier === tier);
+  if (!found) return { threads: wanted, reason: null };
+  const [helpers, { begun }] = found;
+  if (wait) await begun.then(() => helpers.settle());
   const { threads, failure } = helpers;
   if (failure !== null || threads >= wanted) return { threads, reason: failure };
   return {

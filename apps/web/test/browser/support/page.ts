@@ -31,15 +31,22 @@ export interface OpenPage {
   close(): Promise<void>;
 }
 
-/** @param search the part of the address behind '?', with it */
-export async function openPage(search = '', options: BrowserContextOptions = {}): Promise<OpenPage> {
+/**
+ * @param search the part of the address behind '?', with it
+ * @param url of the page, by default on a host that isolates it
+ */
+export async function openPage(
+  search = '',
+  options: BrowserContextOptions = {},
+  url = inject('webUrl'),
+): Promise<OpenPage> {
   browser ??= await chromium.launch({ executablePath: process.env.DSCONV_CHROMIUM!, args: FLAGS });
   const context = await browser.newContext(options);
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const errors: string[] = [];
   page.on('pageerror', ({ message }) => errors.push(message));
-  await page.goto(`${inject('webUrl')}${search}`);
+  await page.goto(`${url}${search}`);
   return { page, errors, close: () => context.close() };
 }
 
