@@ -72,11 +72,6 @@ void switch_to(Fiber* me, Fiber* next) {
 int lowest(uint32_t lanes) { return __builtin_ctz(lanes); }
 int highest(uint32_t lanes) { return 31 - __builtin_clz(lanes); }
 
-uint32_t next_random(RunningBlock& block) {
-  block.random = block.random * 6364136223846793005ull + 1442695040888963407ull;
-  return static_cast<uint32_t>(block.random >> 33);
-}
-
 /** Index of the fiber that goes on when `me` stops, or -1 where none can. */
 int choose(RunningBlock& block, const Fiber* me) {
   const int warps = static_cast<int>(block.ready.size()), own = me->warp;
@@ -157,8 +152,8 @@ bool try_together(RunningBlock& block, Fiber* waiting, void (*compute)(Fiber* co
     }
     lanes[other->lane] = other;
   }
-  const bool whole = waiting->together == Together::mma || waiting->together == Together::load_matrix;
-  if (whole && needed != ~0u) fail("mma and ldmatrix take all 32 lanes; here are 0x%08x", needed);
+  const bool whole = waiting->together >= Together::mma;
+  if (whole && needed != ~0u) fail("mma, ldmatrix and wgmma take all 32 lanes; here are 0x%08x", needed);
   compute(lanes);
   for (Fiber* lane : lanes) {
     if (lane != nullptr) make_ready(block, lane);
@@ -191,6 +186,8 @@ void entry() {
 }
 
 void land(const Copies::One& copy) {
+  Fiber* me = current();
+  note_copied(block_of(me), copy.to, copy.bytes);
   if (copy.valid) {
     memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
   } else {
@@ -199,6 +196,11 @@ void land(const Copies::One& copy) {
 }
 
 }  // namespace
+
+uint32_t next_random(RunningBlock& block) {
+  block.random = block.random * 6364136223846793005ull + 1442695040888963407ull;
+  return static_cast<uint32_t>(block.random >> 33);
+}
 
 std::string place(const RunningBlock& block, const Fiber* fiber) {
   char text[256];
@@ -264,7 +266,7 @@ void copy_async(void* to, const void* from, int bytes, bool valid) {
   if (odd != 0) fail("cp.async of %d bytes from %p to %p, which must be multiples of them", bytes, from, to);
   const Copies::One copy{to, from, bytes, valid, me->copies->group};
   const int eager = block.settings.eager;
-  if (eager == 1 || (eager == 2 && next_random(block) % 2)) {
+  if (eager == 1 || eager == 3 || (eager == 2 && next_random(block) % 2)) {
     land(copy);
   } else {
     me->copies->waiting.push_back(copy);
@@ -290,6 +292,8 @@ void prepare_fiber(Fiber* fiber) {
   fiber->state = FiberState::ready;
   fiber->copies->waiting.clear();
   fiber->copies->group = 0;
+  fiber->fenced->ranges.clear();
+  fiber->proxy_fences = 0;
   fiber->fake_stack = nullptr;
 #ifdef __SANITIZE_ADDRESS__
   // The outermost frames were left for good and still look forbidden.
@@ -314,6 +318,7 @@ void run_block(RunningBlock& block) {
   block.arrived = 0;
   block.votes = {0, 0};
   block.failure = {};
+  begin_products(block);
   for (size_t warp = 0; warp < block.ready.size(); warp++) {
     const size_t lanes = block.fibers.size() - 32 * warp;
     block.ready[warp] = block.living[warp] = lanes >= 32 ? ~0u : (1u << lanes) - 1u;
@@ -328,6 +333,8 @@ void run_block(RunningBlock& block) {
     snprintf(text, sizeof text, ": %d of %zu threads of the block wait for others that never come", block.alive, block.fibers.size());
     block.failure = {Failure::failed, place(block, block.running) + text};
   }
+  const std::string unfinished = block.failure.kind == Failure::none ? unfinished_products(block) : "";
+  if (!unfinished.empty()) block.failure = {Failure::failed, place(block, block.running) + ": " + unfinished};
 }
 
 }  // namespace emulation

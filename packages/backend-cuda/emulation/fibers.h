@@ -1,6 +1,7 @@
 // One fiber per CUDA thread. Fibers change at barriers and at what a warp does together, nowhere else, in an order that EMU_SCHED chooses:
 //   0 round robin (the default), 1 the own warp first, 2 the same backwards and the last block first, 3 and more: at random by that seed.
-// EMU_EAGER: 0 asynchronous copies arrive when they are waited for (the default), 1 at once, 2 at random.
+// EMU_EAGER: 0 asynchronous copies arrive, and products of wgmma are computed, when they are waited for (the default); 1 at once; 2 at random; 3 copies at once,
+// products late.
 #pragma once
 
 namespace emulation {
@@ -10,7 +11,7 @@ struct Block;
 enum class FiberState : unsigned char { ready, at_warp, at_block, done };
 
 /** What the lanes of a warp do together. */
-enum class Together : unsigned char { nothing, sync, shuffle, vote, mma, load_matrix };
+enum class Together : unsigned char { nothing, sync, shuffle, vote, mma, load_matrix, wgmma_fence, wgmma, wgmma_commit, wgmma_wait };
 
 /** A thread. It lies at the upper end of its stack, so that code finds it without asking for anything. */
 struct alignas(16) Fiber {
@@ -27,6 +28,9 @@ struct alignas(16) Fiber {
   uint32_t in[8], out[4];
   /** Copies not yet arrived, and the group that the next one belongs to. */
   struct Copies* copies;
+  /** Registers that wgmma may use, and how often this thread told wgmma of what it wrote to shared memory. */
+  struct FencedRegisters* fenced;
+  unsigned proxy_fences;
   /** AddressSanitizer's. */
   void* fake_stack;
 };
@@ -49,9 +53,9 @@ inline Fiber* current() {
   return reinterpret_cast<Fiber*>(end - sizeof(Fiber));
 }
 
-/** Makes a kernel known by name. */
+/** Makes a kernel known by name; `capability` is 0 where it is for all devices. */
 struct Registration {
-  Registration(const char* name, size_t params_bytes, int max_threads, void (*body)(const void*));
+  Registration(const char* name, size_t params_bytes, int max_threads, int capability, void (*body)(const void*));
 };
 
 /** Ends the launch with an error that names kernel, block and thread. */
@@ -69,6 +73,19 @@ void meet_warp(Together what, unsigned mask, void (*compute)(Fiber* const (&lane
 
 /** What mma_s8_16x8x32 adds: `in` holds a and b, `out` becomes the products. */
 void multiply_s8_16x8x32(Fiber* const (&lanes)[32]);
+
+// ---- wgmma (warpgroups.cc) -----------------------------------------------------------------------------------------------------
+
+constexpr int kWgmmaColumns = 64, kWgmmaSums = kWgmmaColumns / 2;
+
+/** Place within the block's shared memory, which is 2^18 bytes of addresses, as descriptors have it. */
+unsigned shared_place(const void* place);
+void proxy_fence();
+void wgmma_fence_registers(const uint32_t* sums, int count, const uint32_t* a, int words);
+/** d [+]= a * what the matrix describes; d are kWgmmaSums numbers, a four words. */
+void wgmma_begin(uint32_t* d, const uint32_t* a, uint64_t matrix, bool adds);
+void wgmma_end_group();
+void wgmma_wait_groups(int pending);
 
 void copy_async(void* to, const void* from, int bytes, bool valid);
 void copy_commit();

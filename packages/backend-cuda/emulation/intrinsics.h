@@ -119,6 +119,24 @@ static inline void cp_async_wait() {
   ::emulation::copy_wait(pending);
 }
 
+static inline unsigned shared_address(const void* place) { return ::emulation::shared_place(place); }
+static inline void fence_proxy_async() { ::emulation::proxy_fence(); }
+template <class V, int n>
+static inline void hold_registers(V (&)[n]) {}
+template <int n, int m>
+static inline void wgmma_fence(int (&sums)[n], uint32_t (&a)[m]) {
+  ::emulation::wgmma_fence_registers(reinterpret_cast<const uint32_t*>(sums), n, a, m);
+}
+template <bool adds, int m>
+static inline void wgmma_s8_64x64x32(int (&d)[32], uint32_t (&a)[m], int chunk, uint64_t matrix) {
+  ::emulation::wgmma_begin(reinterpret_cast<uint32_t*>(d), a + 4 * chunk, matrix, adds);
+}
+static inline void wgmma_commit() { ::emulation::wgmma_end_group(); }
+template <int pending, int n>
+static inline void wgmma_wait(int (&)[n]) {
+  ::emulation::wgmma_wait_groups(pending);
+}
+
 static inline int __dp4a(int a, int b, int c) {
   uint32_t sum = static_cast<uint32_t>(c);
   for (int n = 0; n < 4; n++) {

@@ -179,6 +179,10 @@ DSCONV_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module
   if (call.error) return call.error;
   const Kernel* kernel = find_kernel(name);
   if (kernel == nullptr) return complain(kCudaNotFound, std::string("there is no kernel ") + name);
+  const int capability = kernel->capability;
+  if (capability != 0 && capability != state().pretended.capability) {
+    return complain(kCudaNotFound, std::string("kernel ") + name + " is for compute capability " + std::to_string(capability) + " alone");
+  }
   auto& entry = module->functions[name];
   if (!entry) entry.reset(new CUfunc_st{kernel, 48 * 1024});
   *function = entry.get();

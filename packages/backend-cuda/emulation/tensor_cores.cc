@@ -26,4 +26,20 @@ void multiply_s8_16x8x32(Fiber* const (&lanes)[32]) {
   }
 }
 
+void multiply_s8_16x64x32(const int8_t (&rows)[16][32], const int8_t (&columns)[kWgmmaColumns][32], int (&sums)[16][kWgmmaColumns]) {
+  alignas(64) int16_t wide[kWgmmaColumns][32];
+  for (int j = 0; j < kWgmmaColumns; j++) {
+    for (int k = 0; k < 32; k++) wide[j][k] = columns[j][k];
+  }
+  for (int i = 0; i < 16; i++) {
+    alignas(64) int16_t row[32];
+    for (int k = 0; k < 32; k++) row[k] = rows[i][k];
+    for (int j = 0; j < kWgmmaColumns; j++) {
+      int sum = 0;
+      for (int k = 0; k < 32; k++) sum += row[k] * wide[j][k];
+      sums[i][j] = sum;
+    }
+  }
+}
+
 }  // namespace emulation

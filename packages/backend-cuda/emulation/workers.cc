@@ -22,7 +22,7 @@ namespace emulation {
 namespace {
 
 constexpr size_t kPage = 4096;
-/** More than any device gives a block. */
+/** More than any device gives a block; as many as descriptors of matrices can address. */
 constexpr size_t kMostShared = size_t(256) * 1024;
 constexpr size_t kRescueBytes = 64 * 1024;
 
@@ -157,6 +157,8 @@ class Worker {
     alternate.ss_sp = map_memory(kRescueBytes);
     alternate.ss_size = kRescueBytes;
     sigaltstack(&alternate, nullptr);
+    block_.shared_window = shared_;
+    block_.stale.resize(kMostShared / 16);
     locals_ = thread_locals();
     pthread_attr_t attributes;
     pthread_getattr_np(pthread_self(), &attributes);
@@ -201,6 +203,8 @@ class Worker {
     block_.fibers.assign(stacks_.begin(), stacks_.begin() + static_cast<std::ptrdiff_t>(threads));
     block_.ready.assign((threads + 31) / 32, 0);
     block_.living.assign((threads + 31) / 32, 0);
+    block_.products.resize((threads + 31) / 32);
+    block_.multiplied.resize((threads + 127) / 128);
     block_.launch = &launch;
     block_.settings = settings;
     block_.dim = launch.block;
@@ -233,6 +237,7 @@ class Worker {
     mprotect(reinterpret_cast<void*>(stack), kPage, PROT_NONE);
     Fiber* fiber = reinterpret_cast<Fiber*>(stack + kStackBytes - sizeof(Fiber));
     fiber->copies = new Copies;
+    fiber->fenced = new FencedRegisters;
     return fiber;
   }
 
@@ -312,8 +317,8 @@ int number(const char* name, int otherwise) {
 
 }  // namespace
 
-Registration::Registration(const char* name, size_t params_bytes, int max_threads, void (*body)(const void*)) {
-  kernels().push_back({name, params_bytes, max_threads, body});
+Registration::Registration(const char* name, size_t params_bytes, int max_threads, int capability, void (*body)(const void*)) {
+  kernels().push_back({name, params_bytes, max_threads, capability, body});
 }
 
 const Kernel* find_kernel(const char* name) {

@@ -31,11 +31,22 @@ import { mergePtx } from './merge-ptx.mjs';
 
 /** Real architectures, and the virtual one that each is compiled from: code that asks for __CUDA_ARCH__ sees the latter. */
 const TARGETS = { 75: '75', 80: '80', 86: '80', 89: '80', 90: '90', '90a': '90a', 100: '90', 120: '90' };
+/** Compiled to see that it can be, and not in the fatbin: its devices, those of 9.0, have the code of 90a, and would have two to choose from. */
+const NOT_SHIPPED = new Set(['90']);
+/**
+ * Assembled from one text of all files, not linked: in relocatable code the subroutine of a division is a function that ptxas does not see, and then it makes
+ * products of wgmma wait for each other.
+ */
+const WHOLE = new Set(['90a']);
+/** In files for one compute capability alone, whose instructions no other architecture has. */
+const CAPABILITY = /^#define KERNEL_CAPABILITY (\d+)$/m;
 /** In the fatbin as PTX, for architectures that come later. */
 const NEWEST = '120';
 /** The text: for all devices, and of the PTX version that the oldest driver takes (CUDA 11.8: driver.h). */
 const PORTABLE = { arch: '75', version: '7.8' };
 const MOST_BYTES = 2 * 2 ** 20;
+/** What ptxas says, as a mere remark, where it makes products of wgmma wait for each other. */
+const SERIALIZED = /wgmma\.mma_async instructions are serialized.*/;
 /** Kernels that may spill, and why. */
 const MAY_SPILL = new Map([]);
 
@@ -166,7 +177,12 @@ async function main(only) {
   const virtual = [
     ...new Set([...chosen.map((arch) => TARGETS[arch]), ...(only ? [] : [NEWEST, PORTABLE.arch])]),
   ];
-  const pairs = virtual.flatMap((arch) => sources.map((name) => ({ arch, name })));
+  const sourcesOf = (arch) =>
+    sources.filter((name) => {
+      const capability = CAPABILITY.exec(readFileSync(join(folder, name), 'utf8'))?.[1];
+      return capability === undefined || `${capability}a` === arch;
+    });
+  const pairs = virtual.flatMap((arch) => sourcesOf(arch).map((name) => ({ arch, name })));
   const texts = await inParallel(
     pairs.map(
       ({ arch, name }) =>
@@ -176,14 +192,29 @@ async function main(only) {
   );
   const textsOf = (arch) => texts.filter((_, n) => pairs[n].arch === arch);
 
-  const jobs = chosen.flatMap((arch) =>
-    textsOf(TARGETS[arch]).map((path, n) => ({ arch, path, name: sources[n] })),
-  );
+  const merged = (arch, to, version) => {
+    const path = join(cache, to);
+    writeFileSync(
+      path,
+      mergePtx(
+        textsOf(arch).map((text) => readFileSync(text, 'utf8')),
+        version,
+      ),
+    );
+    return path;
+  };
+  // The longest first.
+  const wholeFirst = chosen.toSorted((a, b) => Number(WHOLE.has(b)) - Number(WHOLE.has(a)));
+  const jobs = wholeFirst.flatMap((arch) => {
+    if (WHOLE.has(arch)) return { arch, path: merged(TARGETS[arch], `whole-${arch}.ptx`), name: 'all files' };
+    const names = sourcesOf(TARGETS[arch]);
+    return textsOf(TARGETS[arch]).map((path, n) => ({ arch, path, name: names[n] }));
+  });
   const objects = await inParallel(
     jobs.map(
       ({ arch, path }) =>
         () =>
-          assemble(path, arch, true),
+          assemble(path, arch, !WHOLE.has(arch)),
     ),
   );
   const spills = objects.flatMap(({ log }, n) =>
@@ -192,26 +223,26 @@ async function main(only) {
       .map(({ kernel, bytes }) => `${jobs[n].name}: ${kernel} spills ${bytes} bytes on sm_${jobs[n].arch}`),
   );
   if (spills.length > 0) throw new Error(`registers are spilled:\n${spills.join('\n')}`);
+  for (const [n, { log }] of objects.entries()) {
+    const remark = SERIALIZED.exec(log);
+    if (remark) throw new Error(`${jobs[n].name} on sm_${jobs[n].arch}: ${remark[0]}`);
+  }
   if (only) return `${sources.length} files compile for ${chosen.map((arch) => `sm_${arch}`).join(', ')}`;
 
   const linked = await inParallel(
-    chosen.map((arch) => async () => {
-      const parts = objects.filter((_, n) => jobs[n].arch === arch).map(({ path }) => path);
-      const key = sha('linked', tools.version, arch, ...parts);
-      used.add(key);
-      const args = (to) => [`-arch=sm_${arch}`, ...parts, '-o', to];
-      return { arch, ...(await cached(key, 'linked', (to) => run(tool('nvlink'), args(to)))) };
-    }),
+    chosen
+      .filter((arch) => !NOT_SHIPPED.has(arch))
+      .map((arch) => async () => {
+        const parts = objects.filter((_, n) => jobs[n].arch === arch).map(({ path }) => path);
+        if (WHOLE.has(arch)) return { arch, path: parts[0] };
+        const key = sha('linked', tools.version, arch, ...parts);
+        used.add(key);
+        const args = (to) => [`-arch=sm_${arch}`, ...parts, '-o', to];
+        return { arch, ...(await cached(key, 'linked', (to) => run(tool('nvlink'), args(to)))) };
+      }),
   );
-  const merged = (arch, version) =>
-    mergePtx(
-      textsOf(arch).map((path) => readFileSync(path, 'utf8')),
-      version,
-    );
-  const newest = join(cache, 'newest.ptx');
-  writeFileSync(newest, merged(NEWEST));
-  const portable = join(cache, 'portable.ptx');
-  writeFileSync(portable, merged(PORTABLE.arch, PORTABLE.version));
+  const newest = merged(NEWEST, 'newest.ptx');
+  const portable = merged(PORTABLE.arch, 'portable.ptx', PORTABLE.version);
   // Assembled to be sure that they can be: drivers do it for users.
   await inParallel([() => assemble(newest, NEWEST, false), () => assemble(portable, PORTABLE.arch, false)]);
 
@@ -243,7 +274,7 @@ async function main(only) {
   });
   // What no longer belongs to any file.
   for (const name of readdirSync(cache))
-    if (!used.has(name.split('.')[0]) && !/^(newest|portable|kernels)\./.test(name))
+    if (!used.has(name.split('.')[0]) && !/^(newest|portable|kernels|whole-\w+)\./.test(name))
       rmSync(join(cache, name));
   return `${sources.length} files for ${chosen.map((arch) => `sm_${arch}`).join(', ')}: ${size} of PTX`;
 }

@@ -6,11 +6,9 @@
 // times the column's scale. Row scales are stored times 2^-24, so that 1.5 * 2^23 * s is finite for every finite activation; the columns' carry 2^24.
 // Where |P| may reach 2^22 (more than 258 depths at 8 bits) accumulators begin with 0 and are converted (`converts`).
 #pragma once
+#include "dsconv_place.cuh"
 #include "dsconv_steps.cuh"
-#include "epilogue.cuh"
 
-constexpr int MAGIC = 0x4b400000;
-constexpr float MAGIC_VALUE = 12582912.0f;
 /** ΣM of a block is the product with a column of ones. */
 constexpr uint32_t ONES = 0x01010101u;
 
@@ -245,24 +243,6 @@ struct BlockSums {
   }
 };
 
-/** What a block of threads computes. */
-struct TilePlace {
-  int firstPixel, group, firstOutput, firstChunk, endChunk;
-
-  /** x counts tiles of pixels, y tiles of channels, group by group, z parts of the depth. */
-  template <class T>
-  __device__ __forceinline__ static TilePlace of(const DsconvParams& p) {
-    TilePlace place;
-    const int tiles = (p.groupOutputs + T::tileN - 1) / T::tileN;
-    place.firstPixel = static_cast<int>(blockIdx.x) * T::tileM;
-    place.group = static_cast<int>(blockIdx.y) / tiles;
-    place.firstOutput = (static_cast<int>(blockIdx.y) - place.group * tiles) * T::tileN;
-    place.firstChunk = static_cast<int>(blockIdx.z) * p.splitChunks;
-    place.endChunk = min(place.firstChunk + p.splitChunks, p.chunks);
-    return place;
-  }
-};
-
 /** Writes what the warps have summed: finished, or as one part of the depth. */
 template <class T, class Product>
 __device__ __forceinline__ void write_sums(const DsconvParams& p, const TilePlace& place, const Product& product, float* tile) {
@@ -274,22 +254,10 @@ __device__ __forceinline__ void write_sums(const DsconvParams& p, const TilePlac
 #endif
     product.store(tile, m);
     __syncthreads();
-    const auto pixel_of = [&](int row) {
+    write_rows<T>(p, place, tile, [&](int row) {
       const int pixel = place.firstPixel + row / 16 * T::warpM + m * 16 + row % 16;
       return pixel < p.pixels ? pixel : -1;
-    };
-    if (p.splits == 1) {
-      write_tile<T::tileN>(p, tile, T::epilogueStride, T::epilogueRows, place.group, place.firstOutput, pixel_of);
-      continue;
-    }
-    const size_t width = static_cast<size_t>(p.groups) * p.paddedOutputs;
-    float* partial = p.partial + blockIdx.z * width * p.pixels + static_cast<size_t>(place.group) * p.paddedOutputs + place.firstOutput;
-#pragma unroll 1
-    for (int at = threadIdx.x * 4; at < T::epilogueRows * T::tileN; at += T::threads * 4) {
-      const int row = at / T::tileN, column = at % T::tileN, pixel = pixel_of(row);
-      if (pixel < 0 || place.firstOutput + column >= p.paddedOutputs) continue;
-      *reinterpret_cast<float4*>(partial + pixel * width + column) = *reinterpret_cast<const float4*>(tile + row * T::epilogueStride + column);
-    }
+    });
   }
 }
 

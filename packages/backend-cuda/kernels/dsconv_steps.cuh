@@ -27,8 +27,8 @@ struct MmaTile {
   /** Fragments of 16 rows and of 8 columns of a warp. */
   static constexpr int fragmentsM = warpM / 16, fragmentsN = warpN / 8;
   static_assert(fragmentsN % 2 == 0, "words of two fragments lie side by side");
-  /** Scales of a step: of its one block, or of each chunk. */
-  static constexpr int slots = block == chunks ? 1 : chunks;
+  /** Scales of a step: of its one block, or of each chunk. Bytes of a row's. */
+  static constexpr int slots = block == chunks ? 1 : chunks, scaleBytes = 4;
   static_assert(block == 0 || block == 1 || block == chunks, "a step is one block, or its chunks are known to be blocks, or they are counted");
   static_assert(slots == 1 || slots == 2, "threads find the slot they fill by their chunk");
   /** Pieces of 16 bytes of a row, and rows whose pieces a thread copies. */
@@ -54,7 +54,7 @@ struct StepLayout {
     weightBytes = 64 * T::chunks * p.weightBits;
     columnBytes = p.halfScales ? 2 : 4;
     rowScales = T::tileM * T::rowBytes + T::tileN / 16 * weightBytes;
-    columnScales = rowScales + T::slots * T::tileM * 4;
+    columnScales = rowScales + T::slots * T::tileM * T::scaleBytes;
     shifts = columnScales + T::slots * T::tileN * columnBytes;
     bytes = shifts + (shifted ? T::slots * T::tileN * 4 : 0);
   }
@@ -74,6 +74,9 @@ struct WindowCorner {
   }
 };
 
+/** The depth of a filter is filled up to multiples of so many chunks (src/layout/pack-filter.ts). */
+constexpr int STEP_CHUNKS = 2;
+
 /** Most taps in one direction, as bits of a half word. */
 constexpr int MOST_TAPS = 16;
 
@@ -89,6 +92,10 @@ struct StepLoader {
   /** Rows from one of a thread's to the next: whole turns of the order of pieces. */
   static constexpr int rowStep = T::threads / T::pieces;
   static_assert(rowStep % 8 == 0, "the order of pieces is that of the first row");
+  /** Bytes from one of the scales that a thread copies to the next. */
+  static constexpr int scaleStep = sharers * rowStep * T::scaleBytes;
+  /** Whether a step may be longer than what the filter's depth is filled up to. */
+  static constexpr bool overruns = T::chunks > STEP_CHUNKS && T::block != T::chunks;
 
   const DsconvParams& p;
   const StepLayout<T> layout;
@@ -103,6 +110,8 @@ struct StepLoader {
   unsigned weightOffset, columnOffset, shiftOffset;
   /** Pairs of fragments from the first this thread copies of to the group's last; rows of scales to the last, 0 for columns that do not exist. */
   int pairsLeft, columnRows, shiftRows;
+  /** Chunks from those of this thread's pieces to the end of the depth, where a step may pass it. */
+  int chunksLeft;
   /** Where in a step this thread's first pieces lie, in bytes; -1 for none. */
   int place, scalePlace, columnPlace, shiftPlace;
   int scaleRow;
@@ -136,7 +145,7 @@ struct StepLoader {
     // A thread has the scales of every row whose number among the thread's own is its place among the sharers.
     scaleRow = piece % sharers;
     const int slot = piece / sharers;
-    scalePlace = layout.rowScales + (slot * T::tileM + row + scaleRow * rowStep) * 4;
+    scalePlace = layout.rowScales + (slot * T::tileM + row + scaleRow * rowStep) * T::scaleBytes;
 #pragma unroll
     for (int n = 0; n < scaleRows; n++) {
       const WindowCorner corner(p, firstPixel + row + (scaleRow + n * sharers) * rowStep);
@@ -180,12 +189,23 @@ struct StepLoader {
 #pragma unroll
       for (int n = 0; n < scaleRows; n++) {
         const bool valid = inside >> (scaleRow + n * sharers) & 1;
-        cp_async4(step + scalePlace + n * sharers * rowStep * 4, p.scales + (valid ? scaleOffset[n] + scaleAdd : 0u), fills(valid));
+        cp_async4(step + scalePlace + n * scaleStep, p.scales + (valid ? scaleOffset[n] + scaleAdd : 0u), fills(valid));
       }
     }
     load_weights(step);
     load_columns(step);
     advance();
+  }
+
+  /** Of a step whose copies have arrived: writes what the sums of this thread's rows begin with, scaled, beside the scales. */
+  __device__ __forceinline__ void scale_beginnings(unsigned char* step) const {
+    static_assert(T::scaleBytes == 8, "there is a place beside each scale");
+    if (scaleRow >= T::rowsPerThread) return;
+#pragma unroll
+    for (int n = 0; n < scaleRows; n++) {
+      float* at = reinterpret_cast<float*>(step + scalePlace + n * scaleStep);
+      at[1] = at[0] * -MAGIC_VALUE;
+    }
   }
 
   /** Pieces of 16 bytes of a pair of fragments in a step, as a power of two. */
@@ -196,6 +216,8 @@ struct StepLoader {
     const int pairs = p.paddedOutputs / 16, bits = piece_bits();
     const int pair = firstOutput / 16 + (static_cast<int>(threadIdx.x) >> bits);
     pairsLeft = pairs - pair;
+    // Pieces of two chunks lie together: with 2 bits those share words.
+    if constexpr (overruns) chunksLeft = p.paddedChunks - firstChunk - ((static_cast<int>(threadIdx.x) >> (bits - T::chunks / 4)) & 1) * STEP_CHUNKS;
     weightOffset = (group * pairs + min(pair, pairs - 1)) * pair_bytes() + firstChunk * (64 * p.weightBits) + (threadIdx.x & ((1 << bits) - 1)) * 16;
   }
 
@@ -207,7 +229,8 @@ struct StepLoader {
     int left = pairsLeft;
 #pragma unroll 1
     for (int n = threadIdx.x; n < T::tileN / 16 << bits; n += T::threads) {
-      cp_async16(to, static_cast<const unsigned char*>(p.weights) + from, left > 0);
+      const bool valid = left > 0 && (!overruns || chunksLeft > 0);
+      cp_async16(to, static_cast<const unsigned char*>(p.weights) + (overruns && !valid ? 0u : from), valid);
       to += T::threads * 16;
       left -= pairStep;
 #ifndef MUTATION_8  // all pairs of fragments are the first
@@ -216,13 +239,14 @@ struct StepLoader {
 #endif
     }
     weightOffset += layout.weightBytes;
+    if constexpr (overruns) chunksLeft -= T::chunks;
   }
 
   /** Scales and shifts of the columns, 16 bytes by each of the first threads of a slot. */
   __device__ __forceinline__ void begin_columns(int group, int firstOutput, int row, int piece) {
     static_assert(T::threads / T::slots >= T::tileN / 4, "every piece has a thread");
-    const int slot = T::slots == 1 ? 0 : piece / 2;
-    const int rank = T::slots == 1 ? static_cast<int>(threadIdx.x) : static_cast<int>(threadIdx.x >> 2) * 2 + (piece & 1);
+    const int slot = piece / sharers;
+    const int rank = static_cast<int>(threadIdx.x) / T::pieces * sharers + piece % sharers;
     const int rows = p.kernelHeight * p.kernelWidth * p.blocks;
     const int column = rank * (16 / layout.columnBytes), output = firstOutput + column;
     columnPlace = column < T::tileN ? layout.columnScales + (slot * T::tileN + column) * layout.columnBytes : -1;
@@ -253,18 +277,23 @@ struct StepLoader {
   /** Goes to this thread's chunk of the next step. */
   __device__ __forceinline__ void advance() {
     bool moved = false;
-    if (T::block == T::chunks) {
-      within += T::chunks;
-      next_block();
-      moved = within >= p.groupChunks;
-      if (moved) next_tap();
+    if (T::block > 0) {
+      // Whole blocks: a thread's chunk stays at its place in them.
+#pragma unroll
+      for (int n = 0; n < T::slots; n++) {
+        within += T::block;
+        next_block();
+        const bool ends = within >= p.groupChunks;
+        if (ends) next_tap();
+        moved |= ends;
+      }
     } else {
 #pragma unroll
       for (int n = 0; n < T::chunks; n++) {
         within++;
         inBlock++;
         const bool ends = within == p.groupChunks;
-        if (ends || T::block == 1 || inBlock == p.blockChunks) {
+        if (ends || inBlock == p.blockChunks) {
           inBlock = 0;
           next_block();
         }

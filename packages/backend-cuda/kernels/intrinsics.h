@@ -96,6 +96,61 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
+// ---- tensor cores for groups of four warps: compute capability 9.0 alone ------------------------------------------------------------
+
+/** The address of a place in shared memory within it, as descriptors of matrices have it. */
+__device__ __forceinline__ unsigned shared_address(const void* place) { return static_cast<unsigned>(__cvta_generic_to_shared(place)); }
+
+/** What this thread wrote to shared memory, and cp_async_wait waited for, is there for wgmma too, for others after a barrier more. */
+__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+/** Holds registers in place: no instruction that uses them is moved over it. */
+template <class V, int n>
+__device__ __forceinline__ void hold_registers(V (&registers)[n]) {
+#pragma unroll
+  for (int each = 0; each < n; each++) asm volatile("" : "+r"(registers[each])::"memory");
+}
+
+/** Everything that was done to these sums and operands comes before the products that follow. */
+template <int n, int m>
+__device__ __forceinline__ void wgmma_fence(int (&sums)[n], uint32_t (&a)[m]) {
+  hold_registers(sums);
+  hold_registers(a);
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+
+/**
+ * sums += a * b, or sums = a * b, on four warps, the first of them a multiple of four: a int8 64 x 32, b int8 32 x 64 in shared memory, sums int32 64 x 64. It only begins: sums
+ * have no value, and a must not change, until wgmma_wait; b is read until then. Warp w of the four has rows 16w..16w+15; a[4 * chunk ...] is as in
+ * mma_s8_16x8x32, and sums[4j .. 4j+3] as its d for columns 8j..8j+7. `matrix` describes b: columns one after the other, depths side by side.
+ */
+template <bool adds, int m>
+__device__ __forceinline__ void wgmma_s8_64x64x32(int (&d)[32], uint32_t (&a)[m], int chunk, uint64_t matrix) {
+  asm volatile(
+      "{\n.reg .pred adds;\nsetp.ne.b32 adds, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
+      "{%32,%33,%34,%35}, %36, adds;\n}"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]), "+r"(d[8]), "+r"(d[9]), "+r"(d[10]),
+        "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]), "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]),
+        "+r"(d[21]), "+r"(d[22]), "+r"(d[23]), "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]),
+        "+r"(d[31])
+      : "r"(a[4 * chunk]), "r"(a[4 * chunk + 1]), "r"(a[4 * chunk + 2]), "r"(a[4 * chunk + 3]), "l"(matrix), "n"(adds ? 1 : 0)
+      : "memory");
+}
+
+/** Makes a group of the products since the last one; it may have none. */
+__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+
+/** Waits until at most the `pending` newest groups are under way. The sums of one that has ended are given, and may be read then. */
+template <int pending, int n>
+__device__ __forceinline__ void wgmma_wait(int (&sums)[n]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
+  hold_registers(sums);
+}
+#endif
+
 // ---- integers ----------------------------------------------------------------------------------------------------------------
 
 /** c + the dot product of four signed bytes. */

@@ -4,7 +4,7 @@ import { engine, getKernel, type KernelBackend, registerBackend, removeBackend }
 import { CudaBackend } from './backend.js';
 import { type CudaTier, TIERS } from './device/launch.js';
 import { type DeviceChoice, openDevice, whyNoDevice } from './device/open.js';
-import { testShared, tryTier } from './self-test.js';
+import { testShared, testWgmma, tryTier, WGMMA } from './self-test.js';
 
 /** Below the priority of every stock backend: importing this package changes no program; `setBackend` or `selectBackend` does. */
 const PRIORITY = 0;
@@ -80,15 +80,25 @@ export class Creation {
   private async make(): Promise<CudaBackend> {
     const missing = await whyNoDevice(this.choice);
     if (missing !== null) throw new BackendUnavailableError(missing);
-    const backend = new CudaBackend(await openDevice(this.choice));
+    let backend = new CudaBackend(await openDevice(this.choice));
     try {
       await this.chooseTier(backend);
+      await testWgmma(backend);
+      if (!backend.usable) backend = await this.withoutWgmma(backend);
       await testShared(backend);
       await runSelfTest(this.name, backend, (kernel) => getKernel(kernel, this.name).kernelFunc);
     } catch (error) {
       backend.dispose();
       throw error;
     }
+    return backend;
+  }
+
+  /** The same on the device opened anew, after it was lost to a kernel of wgmma. */
+  private async withoutWgmma(lost: CudaBackend): Promise<CudaBackend> {
+    lost.dispose();
+    const backend = new CudaBackend(await openDevice(this.choice), lost.tier);
+    backend.disabled.set(WGMMA, lost.disabled.get(WGMMA)!);
     return backend;
   }
 

@@ -1,6 +1,6 @@
 /** Convolutions with integers, whose sums are exact, and their answers: what self-test.ts runs when a backend is created. */
 import { DSConvFilter, type FilterKind, referenceDSConv2d, resolveGeometry } from '@dsconv/core';
-import { CONVERTING, SHIFTED, TILES, type Tile } from './dsconv/tiles.js';
+import { CONVERTING, SHIFTED, TILES, type Tile, WGMMA_TILES } from './dsconv/tiles.js';
 import { CHUNK } from './layout/image.js';
 
 /** One convolution with integers, whose sums are exact. */
@@ -58,6 +58,14 @@ export const TIER_CASES: readonly KnownCase[] = [
   // Blocks whose sums may pass 2^22, and a depth that is cut into parts.
   filling(CONVERTING, { bits: 8, channels: 600, blockSize: 512 }),
   filling(TILES.at(-1)!, { splits: 3 }),
+];
+
+/** The tiles of groups of warps: each has a loop for each width of weights, one of which goes around the ring. */
+export const WGMMA_CASES: readonly KnownCase[] = [
+  ...WGMMA_TILES.flatMap((tile) =>
+    WIDTHS.map((bits) => filling(tile, bits === 4 ? {} : { bits, channels: 3 * CHUNK * tile.chunks - 5 })),
+  ),
+  filling(WGMMA_TILES[0]!, { splits: 3 }),
 ];
 
 /** Float activations, the same in all tiers. */

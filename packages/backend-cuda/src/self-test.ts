@@ -19,6 +19,7 @@ import {
   type KnownCase,
   SHARED_CASES,
   TIER_CASES,
+  WGMMA_CASES,
 } from './self-test-cases.js';
 
 /**
@@ -35,6 +36,31 @@ export async function tryTier(backend: CudaBackend, tier: CudaTier): Promise<str
   return null;
 }
 
+/** What backends say of wgmma where they do not use it and could. */
+export const WGMMA = 'wgmma';
+
+/**
+ * Lets tiles of wgmma be chosen where the device has it, nobody has switched it off (`DSCONV_CUDA_WGMMA=0`) and every one of them gives its known answers: else the
+ * reason is noted. They are compiled for compute capability 9.0 alone. The device may be lost afterwards, to a kernel that is wrong.
+ */
+export async function testWgmma(backend: CudaBackend): Promise<void> {
+  const { device } = backend;
+  device.wgmma = false;
+  backend.disabled.delete(WGMMA);
+  if (backend.tier !== 'mma' || device.info.computeCapability.join('.') !== '9.0') return;
+  if (process.env.DSCONV_CUDA_WGMMA === '0') {
+    backend.disabled.set(WGMMA, 'wgmma is switched off by DSCONV_CUDA_WGMMA=0');
+    return;
+  }
+  for (const known of WGMMA_CASES) {
+    const failure = await failureOf(backend, known);
+    if (failure === null) continue;
+    backend.disabled.set(WGMMA, `wgmma is not used: ${failure}`);
+    return;
+  }
+  device.wgmma = true;
+}
+
 /** Switches off operators whose kernels for float activations do not give the known answers. */
 export async function testShared(backend: CudaBackend): Promise<void> {
   for (const known of SHARED_CASES) {
@@ -48,7 +74,7 @@ export async function testShared(backend: CudaBackend): Promise<void> {
 /** The kernels that the cases reach in a tier, for the test that none is forgotten. */
 export function kernelsReached(backend: CudaBackend): Set<string> {
   const names = new Set<string>();
-  for (const known of [...TIER_CASES, ...SHARED_CASES]) {
+  for (const known of [...TIER_CASES, ...WGMMA_CASES, ...SHARED_CASES]) {
     const filter = filterOf(known);
     const packed = uploadFilter(backend, filter, 1, known.float ? null : 8);
     const { device, tier } = backend;

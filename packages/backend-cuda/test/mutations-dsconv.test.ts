@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildEmulation } from '../emulation/build.mjs';
 import { CudaBackend } from '../src/backend.js';
 import { CudaDevice } from '../src/device/device.js';
-import { TILES, type Tile } from '../src/dsconv/tiles.js';
+import { TILES, type Tile, WGMMA_TILES } from '../src/dsconv/tiles.js';
 import { type Forms, forcedTile, runCall } from './support/dsconv-calls.js';
 import { missing, openCheck, withEnvironment } from './support/native-device.js';
 
@@ -18,6 +18,7 @@ const SCHEDULES = [
   { EMU_SCHED: '2', EMU_EAGER: '1' },
   { EMU_SCHED: '7', EMU_EAGER: '2' },
   { EMU_SCHED: '11', EMU_EAGER: '1' },
+  { EMU_SCHED: '0', EMU_EAGER: '3' },
 ];
 const nameOf = ({ EMU_SCHED, EMU_EAGER }: (typeof SCHEDULES)[number]): string => `${EMU_SCHED}/${EMU_EAGER}`;
 
@@ -38,13 +39,18 @@ const MUTATIONS: [number: number, what: string, file: string][] = [
   [13, 'weights are overwritten before they are read', 'dsconv_direct.cu'],
   [14, 'the window is read before it is filled', 'ds_depthwise.cu'],
   [15, 'the exponent is that of a part of the block', 'bfp.cu'],
+  [16, 'copies are not waited for', 'dsconv_wgmma.cu'],
+  [17, 'wgmma may see what was there before the copies', 'dsconv_wgmma.cu'],
+  [18, 'the other threads are not waited for', 'dsconv_wgmma.cu'],
+  [19, 'sums are read before they are there', 'dsconv_wgmma.cu'],
 ];
 
 function exact(name: string, overrides: Partial<OperatorCase>): NumericCase {
   return { ...convolution(name, overrides), tier: 'exact', level: 'core' };
 }
 
-const tileNamed = (kernel: string): Tile => TILES.find((tile) => tile.kernel === kernel)!;
+const tileNamed = (kernel: string): Tile =>
+  [...TILES, ...WGMMA_TILES].find((tile) => tile.kernel === kernel)!;
 
 /** Small calls that reach every loop of the kernels: several steps, all kinds of edges. */
 const CALLS: [NumericCase, Forms][] = [
@@ -119,12 +125,40 @@ const CALLS: [NumericCase, Forms][] = [
   ],
 ];
 
+/** The same for the kernels of wgmma: more steps than the ring has, and an odd number of blocks. */
+const WGMMA_CALLS: [NumericCase, Forms][] = [
+  [
+    exact('groups of warps, blocks of 64', {
+      inputShape: [1, 5, 6, 192],
+      kernelSize: [3, 1],
+      outChannels: 70,
+      blockSize: 64,
+    }),
+    { choose: forcedTile(tileNamed('dsconv2d_wgmma_128x128_b64'), 1) },
+  ],
+  [
+    exact('groups of warps, blocks of 128', {
+      inputShape: [1, 6, 6, 256],
+      kernelSize: [2, 2],
+      outChannels: 40,
+      blockSize: 128,
+      bits: 8,
+    }),
+    { choose: forcedTile(tileNamed('dsconv2d_wgmma_128x64_b128'), 1) },
+  ],
+];
+
 /** What is wrong with a library under a schedule, or null. */
-async function run(library: string, schedule: (typeof SCHEDULES)[number]): Promise<string | null> {
-  return withEnvironment({ DSCONV_CUDA_DRIVER: library, ...schedule }, () => {
+async function run(
+  library: string,
+  schedule: (typeof SCHEDULES)[number],
+  calls = [...CALLS, ...WGMMA_CALLS],
+): Promise<string | null> {
+  const device = { DSCONV_CUDA_DRIVER: library, DSCONV_EMULATED_CC: '90' };
+  return withEnvironment({ ...device, ...schedule }, () => {
     const backend = new CudaBackend(new CudaDevice(0, openCheck()));
     try {
-      for (const [c, forms] of CALLS) {
+      for (const [c, forms] of calls) {
         const wrong = runCall(backend, c, forms);
         if (wrong !== null) return wrong;
       }
@@ -157,7 +191,8 @@ describe.skipIf(missing)('kernels of DSConv', () => {
     const { library } = await buildEmulation({ mutation: { file, number } });
     const by: string[] = [];
     for (const schedule of SCHEDULES) {
-      if ((await run(library, schedule)) !== null) by.push(nameOf(schedule));
+      const calls = file === 'dsconv_wgmma.cu' ? WGMMA_CALLS : CALLS;
+      if ((await run(library, schedule, calls)) !== null) by.push(nameOf(schedule));
     }
     caught.set(number, by);
     expect(by).not.toEqual([]);

@@ -17,6 +17,8 @@ export class CudaDevice {
   readonly memory: Allocator;
   /** Why the device is lost, or null. */
   lost: string | null = null;
+  /** Whether kernels of wgmma may be chosen: true once they gave their known answers here. */
+  wgmma = false;
   /** Bytes of the tensors that are in its memory. */
   tensorBytes = 0;
   private closed = false;

@@ -31,7 +31,7 @@ export function inputImage(
 }
 
 export function targetOf({ tier, device }: Launcher): KernelTarget {
-  return { tier, device: device.info };
+  return { tier, device: { ...device.info, wgmma: device.wgmma } };
 }
 
 /**

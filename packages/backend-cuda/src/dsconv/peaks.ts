@@ -7,6 +7,8 @@ import { packPeaks } from '../device/params.js';
 export interface Peaks {
   /** Products of int8 that are added up on tensor cores by warps, as dsconv2d uses them. */
   integerProducts: number;
+  /** The same by groups of four warps (wgmma); absent where tiles of wgmma may not be chosen. */
+  wgmmaProducts?: number;
   /** Multiply-adds of float32. */
   floatProducts: number;
   /** Bytes read plus bytes written, of memory that does not fit any cache. */
@@ -14,6 +16,8 @@ export interface Peaks {
 }
 
 const THREADS = 256;
+/** Dynamic shared memory of the kernel that multiplies by groups: 64 rows of 128 bytes, from a multiple of 1024 on. */
+const WGMMA_SHARED = 64 * 128 + 1024;
 /** Blocks of threads per multiprocessor: enough for every scheduler. */
 const BLOCKS = 8;
 
@@ -34,7 +38,7 @@ export function peakLaunches(
   const blocks = BLOCKS * launcher.device.info.multiprocessors;
   const { from, to, bytes } = memory;
   const quads = Math.floor(bytes / 16);
-  const make = (what: keyof Peaks, kernel: string, amount: number): PeakLaunch => ({
+  const make = (what: keyof Peaks, kernel: string, amount: number, sharedBytes = 0): PeakLaunch => ({
     what,
     amount,
     launch: () =>
@@ -42,12 +46,17 @@ export function peakLaunches(
         kernel,
         grid: [blocks],
         threads: THREADS,
+        sharedBytes,
         params: packPeaks({ from, to, quads, turns }),
       }),
   });
   const warps = (blocks * THREADS) / 32;
+  const groups = warps / 4;
   return [
     make('integerProducts', 'peak_mma_s8', warps * turns * 8 * 16 * 8 * 32),
+    ...(launcher.device.wgmma
+      ? [make('wgmmaProducts', 'peak_wgmma_s8', groups * turns * 8 * 64 * 64 * 32, WGMMA_SHARED)]
+      : []),
     make('floatProducts', 'peak_ffma', blocks * THREADS * turns * 4 * 8),
     make('bytes', 'peak_copy', 2 * 16 * quads),
   ];
@@ -71,7 +80,7 @@ export async function measurePeaks(
       launch();
       for (let run = 0; run < runs; run++) {
         const { kernelMs } = await backend.time(launch);
-        peaks[what] = Math.max(peaks[what], (1000 * amount) / (kernelMs as number));
+        peaks[what] = Math.max(peaks[what] ?? 0, (1000 * amount) / (kernelMs as number));
       }
     }
     return peaks;

@@ -1,11 +1,13 @@
 /** The tiles of dsconv2d on tensor cores, and which of them serves a convolution. */
 import type { ConvGeometry } from '@dsconv/core';
-import { CHUNK } from '../layout/image.js';
+import { CHUNK, roundUp } from '../layout/image.js';
 import { type Chunks, type ContainerBits, chunksOf, OUTPUTS, STEP_CHUNKS } from '../layout/pack-filter.js';
 
-/** A kernel of dsconv_mma.cu. */
+/** A kernel of dsconv_mma.cu or dsconv_wgmma.cu. */
 export interface Tile {
   kernel: string;
+  /** Of groups of four warps, for compute capability 9.0 alone. */
+  wgmma: boolean;
   /** Pixels and channels of a tile. */
   pixels: number;
   channels: number;
@@ -30,7 +32,8 @@ function tile(
 ): Tile {
   const chunks = block === 4 ? 4 : 2;
   const threads = pixels * channels > 128 * 64 ? 256 : 128;
-  return { kernel, pixels, channels, threads, block, chunks, stages: block === 4 ? 3 : 4, resident, rate };
+  const stages = block === 4 ? 3 : 4;
+  return { kernel, wgmma: false, pixels, channels, threads, block, chunks, stages, resident, rate };
 }
 
 /** The same table as in dsconv_mma.cu. */
@@ -46,15 +49,40 @@ export const TILES: readonly Tile[] = [
   tile([64, 32], 0, 4, 0.45),
 ];
 
+function wgmmaTile(channels: 64 | 128, block: 2 | 4, stages: number, resident: number, rate: number): Tile {
+  const pixels = 128;
+  const kernel = `dsconv2d_wgmma_${pixels}x${channels}_b${block * CHUNK}`;
+  return {
+    kernel,
+    wgmma: true,
+    ...{ pixels, channels, threads: 2 * channels, block, chunks: 4, stages, resident, rate },
+  };
+}
+
+/**
+ * The same table as in dsconv_wgmma.cu. Their rates are what counts of instructions say in favour of them, as everywhere here: the time that a block takes is
+ * that of its scaling more than that of its products.
+ */
+export const WGMMA_TILES: readonly Tile[] = [
+  wgmmaTile(128, 2, 6, 1, 1.3),
+  wgmmaTile(128, 4, 6, 1, 1.3),
+  wgmmaTile(64, 2, 4, 2, 1.15),
+  wgmmaTile(64, 4, 4, 2, 1.15),
+];
+
 /** The tile of blocks whose sums may reach 2^22, and of filters with shifters. */
 export const CONVERTING = tile([64, 64], 0, 3, 0.5, 'dsconv2d_converting');
 export const SHIFTED = tile([64, 64], 0, 3, 0.5, 'dsconv2d_shifted');
+
+const ALL_TILES = [...WGMMA_TILES, ...TILES];
 
 /** What of a device the choice depends on. */
 export interface TileDevice {
   multiprocessors: number;
   /** Bytes that a block of threads may have. */
   sharedMemoryPerBlock: number;
+  /** Whether tiles of groups of warps may be chosen. Default false. */
+  wgmma?: boolean;
 }
 
 /** What of a filter it depends on. */
@@ -77,14 +105,20 @@ export interface TileChoice {
 /** Rows that the epilogue finishes at a time: 16 of each of two rows of warps. */
 const EPILOGUE_ROWS = 32;
 
+/** Where steps begin that wgmma reads, and where shared memory does at least. */
+const STEP_ALIGNMENT = 1024;
+const SHARED_ALIGNMENT = 128;
+
 /** Dynamic shared memory of a block, as dsconv_steps.cuh lays it out: steps, and in their place the tile of the epilogue. */
 export function sharedBytes(tile: Tile, filter: TileFilter): number {
-  const { pixels, channels, chunks, block, stages } = tile;
-  const slots = block === chunks ? 1 : chunks;
+  const { pixels, channels, chunks, block, stages, wgmma } = tile;
+  const slots = block === 0 ? chunks : chunks / block;
   const weights = (channels / OUTPUTS) * 64 * chunks * filter.bits;
   const columns = slots * channels * ((filter.halfScales ? 2 : 4) + (filter.shifted ? 4 : 0));
-  const step = pixels * CHUNK * chunks + weights + slots * pixels * 4 + columns;
-  return Math.max(stages * step, EPILOGUE_ROWS * (channels + 8) * 4);
+  const step = pixels * CHUNK * chunks + weights + slots * pixels * (wgmma ? 8 : 4) + columns;
+  if (!wgmma) return Math.max(stages * step, EPILOGUE_ROWS * (channels + 8) * 4);
+  const ring = stages * roundUp(step, STEP_ALIGNMENT);
+  return STEP_ALIGNMENT - SHARED_ALIGNMENT + Math.max(ring, (pixels / 2) * (channels + 4) * 4);
 }
 
 /** Whether a tile serves a filter of such chunks. */
@@ -122,7 +156,13 @@ export function chooseTile(
   const total = taps * chunks.group;
   const pixels = batch * outHeight * outWidth;
   const unit = splitUnit(chunks);
-  const tiles = filter.shifted ? [SHIFTED] : filter.converts ? [CONVERTING] : TILES;
+  const tiles = filter.shifted
+    ? [SHIFTED]
+    : filter.converts
+      ? [CONVERTING]
+      : device.wgmma
+        ? ALL_TILES
+        : TILES;
   let best: TileChoice | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (const tile of tiles) {
