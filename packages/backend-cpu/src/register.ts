@@ -24,6 +24,7 @@ import type { Engine } from './engine.js';
 import { batchNormKernels } from './kernels/batch-norm.js';
 import { bfpKernels } from './kernels/bfp-round.js';
 import { boxKernels } from './kernels/boxes.js';
+import { compareKernels } from './kernels/compare.js';
 import { convKernels } from './kernels/conv2d.js';
 import { dsconvKernels } from './kernels/dsconv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
@@ -56,6 +57,7 @@ const KERNELS: readonly Omit<KernelConfig, 'backendName'>[] = [
   ...matMulKernels,
   ...poolKernels,
   ...elementwiseKernels,
+  ...compareKernels,
 ];
 
 /** Registers the backend under a name. Without `tier` the best one that works is chosen when the backend is created. */

@@ -193,6 +193,44 @@ describe.each(ENGINE_BACKENDS)('%s', (backend) => {
       { numRuns: 25 },
     );
   });
+
+  test('comparisons of equal shapes, of numbers, of what broadcasts, with NaN and infinities', async () => {
+    const operations = [tf.less, tf.lessEqual, tf.greater, tf.greaterEqual, tf.equal];
+    const special = [Number.NaN, Infinity, -Infinity, 0, -0, 0.5];
+    // Few values, so that many are equal.
+    const some = (shape: number[], seed: number): tf.Tensor =>
+      tf.tensor(
+        values(sizeOf(shape), seed).map((value) =>
+          Math.abs(value) > 0.7 ? special[Math.floor(Math.abs(value) * 1e4) % 6]! : Math.round(value * 3),
+        ),
+        shape,
+      );
+    const wide = [3, 1, 4];
+    for (const [n, operation] of operations.entries()) {
+      for (const [a, b] of [
+        [
+          [3, 5, 4],
+          [3, 5, 4],
+        ],
+        [[3, 5, 4], []],
+        [[], [3, 5, 4]],
+        [[7], [1]],
+        [[1], [2, 1]],
+        [[], []],
+        [[3, 5, 4], wide],
+        [[0, 4], []],
+      ] as number[][][]) {
+        const [found, wanted, shape, wantedShape] = await both(backend, () =>
+          operation(some(a!, 3 + n), some(b!, 77 + n)),
+        );
+        expect({ shape, values: [...found] }, `${operation.name} of [${a}] and [${b}]`).toEqual({
+          shape: wantedShape,
+          values: [...wanted],
+        });
+        expect(found).toBeInstanceOf(Uint8Array);
+      }
+    }
+  });
 });
 
 const native = ENGINE_BACKENDS.find((name) => name.endsWith('/native'));
