@@ -32,6 +32,23 @@ function pageFiles(): Plugin {
   };
 }
 
+/**
+ * TensorFlow.js' threads run the text of a function of its own, which is no use once it is minified. With this that text is what it was: what
+ * users without a bundler have.
+ */
+function tensorflowThreads(): Plugin {
+  return {
+    name: 'tensorflow-threads',
+    transform(code, id) {
+      if (!id.endsWith('/tfjs-backend-wasm-threaded-simd.js')) return null;
+      const [begin, end] = [code.indexOf('return (\n'), code.lastIndexOf('\n);\n})();')];
+      if (begin < 0 || end < begin) throw new Error(`${id} is not written as it was; expected one function`);
+      const text = JSON.stringify(code.slice(begin + 'return (\n'.length, end));
+      return { code: `${code}\nmodule.exports.toString = () => ${text};\n`, map: null };
+    },
+  };
+}
+
 /** Browsers share memory, which threads need, only with pages that nothing of another origin can look into. */
 const headers = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -42,7 +59,7 @@ export default defineConfig({
   // Works from any folder of a static host.
   base: './',
   plugins: [pageFiles()],
-  worker: { format: 'es' },
+  worker: { format: 'es', plugins: () => [tensorflowThreads()] },
   server: { headers },
   preview: { headers },
   build: {

@@ -10,6 +10,7 @@ import {
 } from '@dsconv/core';
 import plainWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
+import threadedWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url';
 import { env, setBackend } from '@tensorflow/tfjs-core';
 import type { BackendChoice, Threads, Which } from './api.js';
 
@@ -92,8 +93,9 @@ async function threadsOf(tier: string): Promise<Threads | null> {
 const inWords = (threads: Threads | null): string =>
   threads ? ` (${threads.count} thread${threads.count === 1 ? '' : 's'})` : '';
 
-/** Threads that a tier of a backend computes with at present, or null where it has none. */
+/** Threads that a backend that has run computes with at present, or null where it has none. `tier`: of DSConv's. */
 export async function threadsInUse(backend: string, tier: string | null): Promise<number | null> {
+  if (backend === 'wasm') return tensorflowWasm?.getThreadsCount() ?? null;
   if (tier === null || tier === 'js' || backend.split('/')[0] !== CPU) return null;
   return await getThreads(tier as CpuTier);
 }
@@ -142,14 +144,18 @@ async function useFloat(name: string): Promise<null> {
   return null;
 }
 
-/** On one thread, as DSConv computes in a browser; and a bundled TensorFlow.js cannot start its threads, which it makes of its own source text. */
+/** TensorFlow.js' WebAssembly, once it is loaded. */
+let tensorflowWasm: typeof import('@tensorflow/tfjs-backend-wasm') | null = null;
+
+/** Where the page is isolated, on as many threads as TensorFlow.js takes: half of those that it is offered. */
 async function loadWasm(): Promise<void> {
-  const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
-  env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
-  setWasmPaths({
+  const wasm = await import('@tensorflow/tfjs-backend-wasm');
+  // Its threads are workers of its own source text, which only the build provides (vite.config.ts).
+  if (!crossOriginIsolated || import.meta.env.DEV) env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+  wasm.setWasmPaths({
     'tfjs-backend-wasm.wasm': plainWasm,
     'tfjs-backend-wasm-simd.wasm': simdWasm,
-    // It asks for a name for each, and never loads this one.
-    'tfjs-backend-wasm-threaded-simd.wasm': simdWasm,
+    'tfjs-backend-wasm-threaded-simd.wasm': threadedWasm,
   });
+  tensorflowWasm = wasm;
 }

@@ -39,6 +39,14 @@ describe('DSConv on WebAssembly', () => {
     await expectAnswer(page, threads);
     await page.selectOption('#backend', 'dsconv-cpu/wasm-simd');
     await expectAnswer(page, threads);
+    // TensorFlow.js takes half of them, and can start them.
+    const float = page.locator('#float-times', { hasText: 'median of' });
+    await float.waitFor();
+    expect(await float.textContent()).toMatch(
+      new RegExp(`as TensorFlow.js runs it, ${words(Math.max(1, Math.min(4, threads >> 1)))}$`),
+    );
+    expect((await answers(page, 'float'))[0]).toMatchObject({ label: 'Bag' });
+    expect(page.workers().some((worker) => worker.url().startsWith('blob:'))).toBe(true);
     expectNothingUncaught(open);
     await open.close();
   });
