@@ -18,12 +18,8 @@ import { BITS } from './networks.mjs';
 export const ENGINES = {
   'dsconv-native-plan': dsconv('nativePlan'),
   'dsconv-native-eager': dsconv('nativeEager'),
-  'dsconv-wasm': { ...dsconv('wasmPlan'), oneThread: 'the WebAssembly tiers compute on one thread' },
-  'dsconv-wasm-eager': {
-    ...dsconv('wasmEager'),
-    oneThread: 'the WebAssembly tiers compute on one thread',
-    special: true,
-  },
+  'dsconv-wasm': dsconv('wasmPlan'),
+  'dsconv-wasm-eager': { ...dsconv('wasmEager'), special: true },
   'dsconv-native-avx2': { ...dsconv('nativePlan'), env: { DSCONV_CPU_ISA: 'avx2' }, special: true },
   'dsconv-native-avxvnni': { ...dsconv('nativePlan'), env: { DSCONV_CPU_ISA: 'avxvnni' }, special: true },
   'ort-int8': {

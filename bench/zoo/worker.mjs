@@ -39,7 +39,7 @@ const cores = availableParallelism();
 const ENGINES = {
   'native plan': () => dsconvPlan('native', cores),
   'native plan, 1 thread': () => dsconvPlan('native', 1),
-  'wasm plan': () => dsconvPlan('wasm-relaxed-simd', null),
+  'wasm plan': () => dsconvPlan('wasm-relaxed-simd', 1),
   'tfjs-wasm float32': tfjsWasm,
 };
 
@@ -56,7 +56,7 @@ async function dsconvPlan(tier, threads) {
   const outputs = plan.outputShapes.map((shape) => new Float32Array(shape.reduce((a, b) => a * b, 1)));
   return {
     begin: async () => {
-      if (threads !== null) await cpu.setThreads(threads);
+      await cpu.setThreads(threads);
     },
     run: async () => {
       await plan.compiled.run(inputs, outputs);

@@ -15,6 +15,7 @@ export async function nativePlan(task) {
 /** @param {import('../commands.mjs').Task} task */
 export async function wasmPlan(task) {
   await useTier('wasm-relaxed-simd');
+  await cpu.setThreads(task.threads);
   return preparePlan(task);
 }
 
@@ -28,6 +29,7 @@ export async function nativeEager(task) {
 /** @param {import('../commands.mjs').Task} task */
 export async function wasmEager(task) {
   await useTier('wasm-relaxed-simd');
+  await cpu.setThreads(task.threads);
   return prepareEager(task);
 }
 
