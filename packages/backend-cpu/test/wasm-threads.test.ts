@@ -10,7 +10,7 @@ import {
 } from '@dsconv/core';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import type { CpuTier } from '../src/tiers.js';
 import { values } from './compare.js';
 import { WASM_BACKENDS } from './tiers.js';
@@ -247,6 +247,22 @@ describe('helpers that are not as they should be', () => {
     expect(() => untilHelped(addOne)).toThrow(/did not answer for 400 ms; the kernel has no result/);
     expect(helpers.threads).toBe(1);
     expect(addOne()).toBe(true);
+  });
+
+  test('are waited for awake where a thread may not sleep, as the main thread of a page', async () => {
+    const sleep = vi.spyOn(Atomics, 'wait').mockImplementation(() => {
+      throw new TypeError('Atomics.wait cannot be called in this context');
+    });
+    const [good, bad] = await Promise.all([kernels(), kernels('hangs', 50)]).finally(() =>
+      sleep.mockRestore(),
+    );
+    await Promise.all([good.helpers.resize(3, true), bad.helpers.resize(2, true)]);
+    for (let n = 0; n < 300 || (n < 20_000 && good.helpers.partsTaken === 0); n++) {
+      expect(good.addOne()).toBe(true);
+    }
+    expect(good.helpers.partsTaken).toBeGreaterThan(0);
+    expect(() => untilHelped(bad.addOne)).toThrow(/did not answer for 50 ms/);
+    expect(bad.addOne()).toBe(true);
   });
 
   test('come and go as they are told, while kernels are called', async () => {
