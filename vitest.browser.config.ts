@@ -6,6 +6,11 @@ import { CHROMIUM_FLAGS, SOFTWARE_WEBGPU_FLAGS } from './scripts/chromium-flags.
 const executablePath = process.env.DSCONV_CHROMIUM;
 if (!executablePath) throw new Error('DSCONV_CHROMIUM is not set; expected the path of a Chromium');
 
+const ISOLATION = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
 const conditions = ['@dsconv/source', 'module', 'browser', 'import', 'default'];
 
 const browser = (flags: string[] = []) => ({
@@ -23,6 +28,8 @@ export default defineConfig({
     projects: [
       {
         resolve: { conditions },
+        // Shared memory, and with it threads of the WebAssembly tiers, is for isolated pages alone.
+        server: { headers: ISOLATION },
         optimizeDeps: { include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu'] },
         test: {
           name: 'chromium',
