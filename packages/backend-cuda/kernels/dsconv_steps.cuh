@@ -176,23 +176,26 @@ struct StepLoader {
 #endif
   }
 
-  /** Begins the copies of the next step. */
+  /**
+   * Begins the copies of the next step. What is not valid is not read, wherever it would be.
+   *
+   * @param bits of weights, or 0 where they are those of the call
+   */
+  template <int bits = 0>
   __device__ __forceinline__ void load(unsigned char* step) {
     const unsigned add = tapOffset + within * 32;
 #pragma unroll
     for (int n = 0; n < T::rowsPerThread; n++) {
-      const bool valid = inside >> n & 1;
-      cp_async16(step + place + n * rowStep * T::rowBytes, p.mantissas + (valid ? offset[n] + add : 0u), fills(valid));
+      cp_async16(step + place + n * rowStep * T::rowBytes, p.mantissas + (offset[n] + add), fills(inside >> n & 1));
     }
     if (scaleRow < T::rowsPerThread) {
       const unsigned scaleAdd = tapScaleOffset + block;
 #pragma unroll
       for (int n = 0; n < scaleRows; n++) {
-        const bool valid = inside >> (scaleRow + n * sharers) & 1;
-        cp_async4(step + scalePlace + n * scaleStep, p.scales + (valid ? scaleOffset[n] + scaleAdd : 0u), fills(valid));
+        cp_async4(step + scalePlace + n * scaleStep, p.scales + (scaleOffset[n] + scaleAdd), fills(inside >> (scaleRow + n * sharers) & 1));
       }
     }
-    load_weights(step);
+    load_weights<bits>(step);
     load_columns(step);
     advance();
   }
@@ -209,11 +212,11 @@ struct StepLoader {
   }
 
   /** Pieces of 16 bytes of a pair of fragments in a step, as a power of two. */
-  __device__ __forceinline__ int piece_bits() const { return (p.weightBits == 8 ? 5 : p.weightBits == 4 ? 4 : 3) + T::chunks / 2; }
+  __device__ __forceinline__ static constexpr int piece_bits(int weightBits) { return (weightBits == 8 ? 5 : weightBits == 4 ? 4 : 3) + T::chunks / 2; }
   __device__ __forceinline__ unsigned pair_bytes() const { return static_cast<unsigned>(p.paddedChunks) * (64 * p.weightBits); }
 
   __device__ __forceinline__ void begin_weights(int group, int firstOutput, int firstChunk) {
-    const int pairs = p.paddedOutputs / 16, bits = piece_bits();
+    const int pairs = p.paddedOutputs / 16, bits = piece_bits(p.weightBits);
     const int pair = firstOutput / 16 + (static_cast<int>(threadIdx.x) >> bits);
     pairsLeft = pairs - pair;
     // Pieces of two chunks lie together: with 2 bits those share words.
@@ -221,22 +224,31 @@ struct StepLoader {
     weightOffset = (group * pairs + min(pair, pairs - 1)) * pair_bytes() + firstChunk * (64 * p.weightBits) + (threadIdx.x & ((1 << bits) - 1)) * 16;
   }
 
+  template <int weightBits>
   __device__ __forceinline__ void load_weights(unsigned char* step) {
-    const int bits = piece_bits();
-    const int pairStep = T::threads >> bits;
     unsigned char* to = step + T::tileM * T::rowBytes + threadIdx.x * 16;
-    unsigned from = weightOffset;
-    int left = pairsLeft;
+    const unsigned char* weights = static_cast<const unsigned char*>(p.weights);
+    if constexpr (weightBits > 0) {
+      constexpr int bits = piece_bits(weightBits), pieces = T::tileN / 16 << bits, pairStep = T::threads >> bits;
+#pragma unroll
+      for (int n = 0; n < pieces; n += T::threads) {
+        if (pieces < T::threads && static_cast<int>(threadIdx.x) >= pieces) break;
+        const int pairs = n / T::threads * pairStep;
+        cp_async16(to + n * 16, weights + (weightOffset + pairs * pair_bytes()), pairsLeft > pairs && (!overruns || chunksLeft > 0));
+      }
+    } else {
+      const int bits = piece_bits(p.weightBits), pairStep = T::threads >> bits;
+      unsigned from = weightOffset;
+      int left = pairsLeft;
 #pragma unroll 1
-    for (int n = threadIdx.x; n < T::tileN / 16 << bits; n += T::threads) {
-      const bool valid = left > 0 && (!overruns || chunksLeft > 0);
-      cp_async16(to, static_cast<const unsigned char*>(p.weights) + (overruns && !valid ? 0u : from), valid);
-      to += T::threads * 16;
-      left -= pairStep;
+      for (int n = threadIdx.x; n < T::tileN / 16 << bits; n += T::threads) {
+        cp_async16(to, weights + from, left > 0);
+        to += T::threads * 16;
+        left -= pairStep;
 #ifndef MUTATION_8  // all pairs of fragments are the first
-      // Behind the last pair nothing is read.
-      if (left > 0) from += pairStep * pair_bytes();
+        from += pairStep * pair_bytes();
 #endif
+      }
     }
     weightOffset += layout.weightBytes;
     if constexpr (overruns) chunksLeft -= T::chunks;
@@ -264,30 +276,28 @@ struct StepLoader {
   __device__ __forceinline__ void load_columns(unsigned char* step) const {
     if (columnPlace >= 0) {
       const bool valid = columnRows > 0;
-      cp_async16(step + columnPlace, static_cast<const unsigned char*>(p.weightScales) + (valid ? columnOffset : 0u), valid);
+      cp_async16(step + columnPlace, static_cast<const unsigned char*>(p.weightScales) + columnOffset, valid);
     }
     if constexpr (shifted) {
       if (shiftPlace >= 0) {
         const bool valid = shiftRows > 0;
-        cp_async16(step + shiftPlace, p.shifts + (valid ? shiftOffset : 0u), valid);
+        cp_async16(step + shiftPlace, p.shifts + shiftOffset, valid);
       }
     }
   }
 
   /** Goes to this thread's chunk of the next step. */
   __device__ __forceinline__ void advance() {
-    bool moved = false;
-    if (T::block > 0) {
+    if constexpr (T::block > 0) {
       // Whole blocks: a thread's chunk stays at its place in them.
-#pragma unroll
-      for (int n = 0; n < T::slots; n++) {
-        within += T::block;
-        next_block();
-        const bool ends = within >= p.groupChunks;
-        if (ends) next_tap();
-        moved |= ends;
-      }
+      within += T::chunks;
+      next_blocks(T::slots);
+      if (within < p.groupChunks) return;
+#pragma unroll 1
+      while (within >= p.groupChunks) next_tap();
+      block = within / T::block;
     } else {
+      bool moved = false;
 #pragma unroll
       for (int n = 0; n < T::chunks; n++) {
         within++;
@@ -295,29 +305,32 @@ struct StepLoader {
         const bool ends = within == p.groupChunks;
         if (ends || inBlock == p.blockChunks) {
           inBlock = 0;
-          next_block();
+          next_blocks(1);
         }
-        if (ends) next_tap();
+        if (ends) {
+          next_tap();
+          block = 0;
+        }
         moved |= ends;
       }
+      if (!moved) return;
     }
-    if (moved) find_tap();
+    find_tap();
   }
 
-  __device__ __forceinline__ void next_block() {
-    block++;
-    columnRows--;
-    if (p.scaleRows > 1) columnOffset += p.paddedOutputs * layout.columnBytes;
+  __device__ __forceinline__ void next_blocks(int count) {
+    block += count;
+    columnRows -= count;
+    if (p.scaleRows > 1) columnOffset += count * p.paddedOutputs * layout.columnBytes;
     if constexpr (shifted) {
-      shiftRows--;
-      shiftOffset += p.paddedOutputs;
+      shiftRows -= count;
+      shiftOffset += count * p.paddedOutputs;
     }
   }
 
   __device__ __forceinline__ void next_tap() {
     // A step may end a tap and begin the next, and a thread's chunk need not be its first.
     within -= p.groupChunks;
-    block = 0;
     if (++kw == p.kernelWidth) {
       kw = 0;
       kh++;

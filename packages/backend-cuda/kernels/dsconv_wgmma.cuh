@@ -148,16 +148,14 @@ struct GroupProduct {
 };
 
 /** The ring, from the side of who reads it. */
-template <class T>
+template <class T, int bits>
 struct Ring {
-  StepLoader<T, false> loader;
+  StepLoader<T, false>& loader;
   unsigned char* shared;
   /** Steps that are not yet copied; bytes of the ring, of a step, and where the next is read and written. */
   int left, bytes, stepBytes, readAt = 0, writeAt = 0;
 
-  __device__ __forceinline__ Ring(const DsconvParams& p, const TilePlace& place, unsigned char* memory)
-      : loader(p, place.firstPixel, place.group, place.firstOutput, place.firstChunk) {
-    shared = memory;
+  __device__ __forceinline__ Ring(StepLoader<T, false>& from, const TilePlace& place, unsigned char* memory) : loader(from), shared(memory) {
     stepBytes = (loader.layout.bytes + T::alignment - 1) / T::alignment * T::alignment;
     bytes = T::stages * stepBytes;
     left = (place.endChunk - place.firstChunk + T::chunks - 1) / T::chunks;
@@ -167,7 +165,7 @@ struct Ring {
 
   /** Begins the copies of the next step, or of none. */
   __device__ __forceinline__ void load() {
-    if (left > 0) loader.load(shared + writeAt);
+    if (left > 0) loader.template load<bits>(shared + writeAt);
     cp_async_commit();
     left--;
     writeAt = writeAt + stepBytes == bytes ? 0 : writeAt + stepBytes;
@@ -193,15 +191,16 @@ struct Ring {
 
 /** Multiplies the depth of a part, block by block. */
 template <class T, int bits>
-__device__ __forceinline__ void multiply_blocks(GroupProduct<T>& product, Ring<T>& ring, int blocks) {
+__device__ __forceinline__ void multiply_blocks(GroupProduct<T>& product, StepLoader<T, false>& loader, const TilePlace& place, unsigned char* shared) {
   using Product = GroupProduct<T>;
+  Ring<T, bits> ring(loader, place, shared);
   // Weights of a block are multiplied until its second half has ended, while those of the next are unpacked.
   uint32_t even[Product::WORDS], odd[Product::WORDS];
   const unsigned char* step = ring.next();
   product.template read_weights<bits>(step, 0, even);
   product.multiply(step, 0, 0, even);
   ring.load();
-  int left = blocks;
+  int left = (place.endChunk - place.firstChunk) / T::block;
   // A block whose first half is under way.
   const auto turn = [&](int slot, uint32_t(&a)[Product::WORDS], uint32_t(&following)[Product::WORDS]) {
     const unsigned char* current = step;
@@ -240,15 +239,14 @@ template <class T>
 __device__ __forceinline__ void dsconv2d_wgmma_tile(const DsconvParams& p, unsigned char* memory) {
   const TilePlace place = TilePlace::of<T>(p);
   unsigned char* shared = memory + (-shared_address(memory) & (T::alignment - 1));
-  Ring<T> ring(p, place, shared);
+  StepLoader<T, false> loader(p, place.firstPixel, place.group, place.firstOutput, place.firstChunk);
   GroupProduct<T> product(p);
-  const int blocks = (place.endChunk - place.firstChunk) / T::block;
   if (p.weightBits == 8) {
-    multiply_blocks<T, 8>(product, ring, blocks);
+    multiply_blocks<T, 8>(product, loader, place, shared);
   } else if (p.weightBits == 4) {
-    multiply_blocks<T, 4>(product, ring, blocks);
+    multiply_blocks<T, 4>(product, loader, place, shared);
   } else {
-    multiply_blocks<T, 2>(product, ring, blocks);
+    multiply_blocks<T, 2>(product, loader, place, shared);
   }
   cp_async_wait<0>();
   float* tile = reinterpret_cast<float*>(shared);

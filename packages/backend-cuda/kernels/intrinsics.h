@@ -51,7 +51,7 @@ __device__ __forceinline__ void ldmatrix_x2(uint32_t (&r)[2], const void* row) {
 
 /**
  * Copies `bytes` bytes (4, 8 or 16; both addresses multiples of it) from global to shared memory, or writes zeros where `valid` is false; `from` is then not
- * read, but must be a pointer into the same allocation. What was copied is there for this thread after cp_async_wait, for others after a barrier more.
+ * read, and may be any address. What was copied is there for this thread after cp_async_wait, for others after a barrier more.
  * Below compute capability 8.0 it is a plain copy.
  */
 template <int bytes>
