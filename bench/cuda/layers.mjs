@@ -6,6 +6,7 @@ import { tensor4d } from '@tensorflow/tfjs-core';
 import { CHANNELS, randomPictures, SIZE } from '../cpu/input.mjs';
 import { NETWORKS } from '../cpu/networks.mjs';
 import { randomNetwork } from '../random-network.mjs';
+import { peaksLine } from './peaks-line.mjs';
 
 const BATCH = 32;
 /** From so many channels in and out a layer counts for the promise. */
@@ -13,9 +14,7 @@ const MANY = 128;
 
 export async function measureLayers({ bits: [bits], blockSize, runs }) {
   const peaks = await measurePeaks();
-  console.error(
-    `peaks: int8 mma.sync ${(peaks.integerProducts / 1e12).toFixed(1)} TMAC/s, float32 ${(peaks.floatProducts / 1e12).toFixed(1)} TMAC/s, memory ${(peaks.bytes / 1e12).toFixed(2)} TB/s`,
-  );
+  console.error(`peaks: ${peaksLine(peaks)}`);
   const float = randomNetwork(NETWORKS.resnet50.id);
   const { network } = await quantizeNetwork(float, { bits, blockSize, method: 'absmax' });
   const x = tensor4d(randomPictures(BATCH), [BATCH, SIZE, SIZE, CHANNELS]);
@@ -48,5 +47,6 @@ function describe({ op, geometry: g, depthwise, macs }, microseconds, peaks) {
     microseconds,
     counts,
     share: macs / (microseconds * 1e-6) / peaks.integerProducts,
+    ...(peaks.wgmmaProducts ? { wgmmaShare: macs / (microseconds * 1e-6) / peaks.wgmmaProducts } : {}),
   };
 }

@@ -1,6 +1,7 @@
 /** docs/benchmarks/cuda.md from the results. */
 import { NETWORKS } from '../cpu/networks.mjs';
 import { table } from '../markdown.mjs';
+import { peaksLine } from './peaks-line.mjs';
 
 const ms = (value) => (value === undefined ? '' : value.toFixed(3));
 const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
@@ -67,16 +68,16 @@ function layersSection({ batch, bits, blockSize, peaks, steps }) {
   const worst = counted.length > 0 ? Math.min(...counted.map(({ share }) => share)) : null;
   return `## Steps of ResNet-50
 
-Batch ${batch}, ${bits} bits, B = ${blockSize}. Measured peaks: int8 \`mma.sync\` ${(peaks.integerProducts / 1e12).toFixed(1)} TMAC/s, float32 ${(peaks.floatProducts / 1e12).toFixed(1)} TMAC/s,
-memory ${(peaks.bytes / 1e12).toFixed(2)} TB/s.${worst === null ? '' : ` Layers with at least 128 channels in and out reach at least ${(100 * worst).toFixed(0)} % of \`mma.sync\`.`}
+Batch ${batch}, ${bits} bits, B = ${blockSize}. Measured peaks: ${peaksLine(peaks)}.${worst === null ? '' : ` Layers with at least 128 channels in and out reach at least ${(100 * worst).toFixed(0)} % of \`mma.sync\`.`}
 
 ${table(
-  ['step', 'GMAC', 'µs', '% of mma.sync'],
-  steps.map(({ what, macs, microseconds, share }) => [
+  ['step', 'GMAC', 'µs', '% of mma.sync', ...(peaks.wgmmaProducts ? ['% of wgmma'] : [])],
+  steps.map(({ what, macs, microseconds, share, wgmmaShare }) => [
     what,
     macs ? (macs / 1e9).toFixed(2) : '',
     microseconds.toFixed(1),
     share ? (100 * share).toFixed(0) : '',
+    ...(peaks.wgmmaProducts ? [wgmmaShare ? (100 * wgmmaShare).toFixed(0) : ''] : []),
   ]),
 )}`;
 }
