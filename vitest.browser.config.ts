@@ -1,15 +1,11 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { ISOLATION } from './apps/web/src/isolation.js';
 import { CHROMIUM_FLAGS, SOFTWARE_WEBGPU_FLAGS } from './scripts/chromium-flags.mjs';
 
 /** The suites that must also hold in a browser, in the Chromium that DSCONV_CHROMIUM names. */
 const executablePath = process.env.DSCONV_CHROMIUM;
 if (!executablePath) throw new Error('DSCONV_CHROMIUM is not set; expected the path of a Chromium');
-
-const ISOLATION = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
 
 const conditions = ['@dsconv/source', 'module', 'browser', 'import', 'default'];
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { defineConfig, type Plugin } from 'vite';
+import { ISOLATION } from './src/isolation.js';
 
 const SERVICE_WORKER = 'sw.js';
 
@@ -49,19 +50,13 @@ function tensorflowThreads(): Plugin {
   };
 }
 
-/** Browsers share memory, which threads need, only with pages that nothing of another origin can look into. */
-const headers = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
-
 export default defineConfig({
   // Works from any folder of a static host.
   base: './',
   plugins: [pageFiles()],
   worker: { format: 'es', plugins: () => [tensorflowThreads()] },
-  server: { headers },
-  preview: { headers },
+  server: { headers: ISOLATION },
+  preview: { headers: ISOLATION },
   build: {
     target: 'es2022',
     // TensorFlow.js alone is more; what counts is measured by bench/web.mjs.

@@ -1,3 +1,5 @@
+import { ISOLATION } from './isolation.js';
+
 /**
  * Keeps the page for times without a network: its own files as one version, weights of networks as they come. Adds the headers that isolate it,
  * which threads need and many hosts cannot send: from the second load on the page has them from here.
@@ -52,8 +54,7 @@ function isolated(response: Response): Response {
   if (response.status === 0) return response;
   const { body, status, statusText } = response;
   const headers = new Headers(response.headers);
-  headers.set('Cross-Origin-Opener-Policy', 'same-origin');
-  headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
   return new Response(body, { status, statusText, headers });
 }
 

@@ -1,7 +1,9 @@
 /** What a network says about the picture, and how long it takes. */
+
 import { plain } from '@dsconv/converter/report';
 import { byId, element, fillTerms } from '../page/dom.js';
 import type { Run, Timing, Which } from '../workers/api.js';
+import { inThreads } from '../workers/in-threads.js';
 
 /** Rows that a card always has, so that nothing jumps when answers come. */
 const ROWS = 5;
@@ -59,9 +61,6 @@ export function inWords({ classes }: Run): string {
   const [best] = classes;
   return best ? `${best.label ?? `class ${best.index}`}, ${percent(best.probability)}` : 'no class';
 }
-
-/** In words. */
-export const inThreads = (count: number): string => `${count} thread${count === 1 ? '' : 's'}`;
 
 const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
 

@@ -3,7 +3,7 @@ import { bytes } from '@dsconv/converter/report';
 import { byId, element } from '../page/dom.js';
 import { BLOCK_SIZES, formOf, type Settings } from '../page/settings.js';
 import type { BackendChoice, NetworkChoice, NetworkInfo, StoredFile } from '../workers/api.js';
-import { inThreads } from './answers.js';
+import { inThreads } from '../workers/in-threads.js';
 
 const FIRST_FILE = { kind: 'file', index: 0 } as const;
 const OWN = { id: 'url', title: 'A file of your own, by its address' };

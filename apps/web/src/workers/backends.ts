@@ -13,6 +13,7 @@ import simdWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.
 import threadedWasm from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url';
 import { env, setBackend } from '@tensorflow/tfjs-core';
 import type { BackendChoice, Threads, Which } from './api.js';
+import { inThreads } from './in-threads.js';
 
 /** Backends of TensorFlow.js that run the float network for comparison. */
 const FLOAT_BACKENDS: Readonly<Record<string, { title: string; load: () => Promise<unknown> }>> = {
@@ -90,8 +91,7 @@ async function threadsOf(tier: string): Promise<Threads | null> {
   return { count: threads, reason };
 }
 
-const inWords = (threads: Threads | null): string =>
-  threads ? ` (${threads.count} thread${threads.count === 1 ? '' : 's'})` : '';
+const inWords = (threads: Threads | null): string => (threads ? ` (${inThreads(threads.count)})` : '');
 
 /** Threads that a backend that has run computes with at present, or null where it has none. `tier`: of DSConv's. */
 export async function threadsInUse(backend: string, tier: string | null): Promise<number | null> {

@@ -27,16 +27,22 @@ const note = async (page: Page) => {
   return page.locator('#backend-note').textContent();
 };
 
+/** @returns how many threads an isolated page says that DSConv has: all that there are, and nothing to explain */
+async function expectAll(page: Page): Promise<number> {
+  expect(await isIsolated(page)).toBe(true);
+  const threads = await expectedThreads(page);
+  expect(await note(page)).not.toContain('DSConv on the CPU has');
+  expect(await option(page)).toBe(`CPU, WebAssembly (${words(threads)})`);
+  await expectAnswer(page, threads);
+  return threads;
+}
+
 describe('DSConv on WebAssembly', () => {
   it('has as many threads as the machine, on a host that isolates the page', async () => {
     const open = await openPage();
     const { page } = open;
     await settled(page);
-    expect(await isIsolated(page)).toBe(true);
-    const threads = await expectedThreads(page);
-    expect(await note(page)).not.toContain('DSConv on the CPU has');
-    expect(await option(page)).toBe(`CPU, WebAssembly (${words(threads)})`);
-    await expectAnswer(page, threads);
+    const threads = await expectAll(page);
     await page.selectOption('#backend', 'dsconv-cpu/wasm-simd');
     await expectAnswer(page, threads);
     // TensorFlow.js takes half of them, and can start them.
@@ -64,11 +70,7 @@ describe('DSConv on WebAssembly', () => {
     await page.evaluate(() => navigator.serviceWorker.ready);
     await page.reload();
     await settled(page);
-    expect(await isIsolated(page)).toBe(true);
-    const threads = await expectedThreads(page);
-    expect(await note(page)).not.toContain('DSConv on the CPU has');
-    expect(await option(page)).toBe(`CPU, WebAssembly (${words(threads)})`);
-    await expectAnswer(page, threads);
+    await expectAll(page);
     expectNothingUncaught(open);
     await open.close();
   });

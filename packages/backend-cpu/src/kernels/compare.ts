@@ -11,6 +11,7 @@ import {
   Less,
   LessEqual,
   type TensorInfo,
+  util,
 } from '@tensorflow/tfjs-core';
 import { hasEngine, type KernelArguments, runCpuKernel, sizeOf } from './fallback.js';
 
@@ -46,7 +47,7 @@ function compareKernel(kernelName: string, compare: Comparison): Omit<KernelConf
     const side = (info: TensorInfo): Side => {
       return { values: backend.entry(info).floats(), stride: sizeOf(info) === 1 ? 0 : 1 };
     };
-    const y = new Uint8Array(shape.reduce((product, d) => product * d, 1));
+    const y = new Uint8Array(util.sizeFromShape([...shape]));
     compare(side(a), side(b), y);
     return backend.makeTensorInfo([...shape], 'bool', y);
   };

@@ -65,7 +65,8 @@ let missing: string | null | undefined;
 
 /** Why there can be no threads here, or null. */
 export function reasonAgainstThreads(): string | null {
-  missing ??= findReason() ?? null;
+  // Null is an answer: looking again would reserve another shared memory each time.
+  if (missing === undefined) missing = findReason();
   return missing;
 }
 
